@@ -1,0 +1,3 @@
+"""LUME-services."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The command `lume-services`: one module per group of commands."""

@@ -1,0 +1,240 @@
+"""Every error of LUME-services.
+
+One root, `LUMEServicesError`. A message says what happened, where, and what to do next. Each class
+also inherits the Python error that fits, keeps its facts as attributes, and survives pickling, so
+that it reaches the caller whole from a worker process.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+def nearest(name: object, choices: Iterable[object]) -> str | None:
+    """Return the choice that most resembles `name`, or None where none does."""
+    known = {str(choice).lower(): str(choice) for choice in choices}
+    found = difflib.get_close_matches(str(name).lower(), known, n=1, cutoff=0.6)
+    return known[found[0]] if found else None
+
+
+def choose_from(name: object, choices: Iterable[object]) -> str:
+    """Return the sentence that helps after a name was not found among `choices`."""
+    known = sorted({str(choice) for choice in choices})
+    if not known:
+        return "There is none yet."
+    meant = nearest(name, known)
+    question = f"Did you mean {meant!r}? " if meant else ""
+    return f"{question}Choose one of: {', '.join(known)}."
+
+
+def _rebuild(cls: type[LUMEServicesError], args: tuple[Any, ...], facts: dict[str, Any]) -> LUMEServicesError:
+    error = cls.__new__(cls)
+    Exception.__init__(error, *args)
+    error.__dict__.update(facts)
+    return error
+
+
+class LUMEServicesError(Exception):
+    """Root of all errors raised by LUME-services.
+
+    Args:
+        message: What happened.
+        where: The place: a file and line, a flow, a step, a parameter, an environment variable.
+        remedy: What to do next.
+        **facts: Kept as attributes for programs.
+
+    Attributes:
+        message: What happened, without place and remedy.
+        where: The place, or None.
+        remedy: What to do next, or None.
+    """
+
+    def __init__(
+        self, message: str, *, where: str | None = None, remedy: str | None = None, **facts: Any
+    ) -> None:
+        place = f"{where}: " if where else ""
+        advice = f" {remedy}" if remedy else ""
+        super().__init__(f"{place}{message}{advice}")
+        self.message = message
+        self.where = where
+        self.remedy = remedy
+        self.__dict__.update(facts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One of several problems that are reported together.
+
+    Attributes:
+        message: What is wrong.
+        where: The place: `spec.yaml:12`, `LUME_BACKEND`, `step fit`.
+        remedy: What to do about it.
+    """
+
+    message: str
+    where: str | None = None
+    remedy: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        advice = f" {self.remedy}" if self.remedy else ""
+        return f"{place}{self.message}{advice}"
+
+    def as_dict(self) -> Mapping[str, str | None]:
+        """Return the problem for a program that reads JSON."""
+        return {"message": self.message, "where": self.where, "remedy": self.remedy}
+
+
+class ProblemsError(LUMEServicesError):
+    """Several problems found in one go.
+
+    Args:
+        summary: What was being done.
+        problems: All that is wrong, in the order of the source.
+
+    Attributes:
+        problems: The problems.
+    """
+
+    problems: Sequence[Problem]
+
+    def __init__(self, summary: str, problems: Sequence[Problem]) -> None:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"{summary}: {count}\n{lines}", problems=tuple(problems), summary=summary)
+
+
+# configuration ------------------------------------------------------------------------------------
+
+
+class ConfigurationError(ProblemsError, ValueError):
+    """The settings from arguments, environment or file are not valid."""
+
+
+class PluginError(LUMEServicesError, ImportError):
+    """A plug-in named in the settings cannot be found, imported, or is not of the right kind."""
+
+
+# values -------------------------------------------------------------------------------------------
+
+
+class EncodeError(LUMEServicesError, TypeError):
+    """A value cannot be stored or fingerprinted; `where` is its path, as `outputs["beam"][3]`."""
+
+
+class DecodeError(LUMEServicesError, ValueError):
+    """Stored data is not what the codec wrote, or names a type that is not registered here."""
+
+
+class BlobCorruptError(DecodeError):
+    """The bytes of a stored array do not match their digest."""
+
+
+# files --------------------------------------------------------------------------------------------
+
+
+class FilesystemNotConfigured(LUMEServicesError, LookupError):
+    """No filesystem of that identifier is configured."""
+
+
+class PathNotInFilesystem(LUMEServicesError, ValueError):
+    """A path leads out of its filesystem."""
+
+
+class PathNotInMount(PathNotInFilesystem):
+    """A path is neither below the mount path nor below the mount alias."""
+
+
+class FileTypeNotRegistered(LUMEServicesError, LookupError):
+    """A file reference names a serializer that this process does not know."""
+
+
+class FileChangedError(LUMEServicesError, ValueError):
+    """A file is not the one its reference was made from: the checksum differs."""
+
+
+class SerializationError(LUMEServicesError, ValueError):
+    """An object cannot be written as this file type, or a file cannot be read as it."""
+
+
+# results ------------------------------------------------------------------------------------------
+
+
+class ResultsDBError(LUMEServicesError):
+    """The results store cannot do what was asked."""
+
+
+class ResultNotFoundError(ResultsDBError, LookupError):
+    """No stored result matches the query."""
+
+
+class MultipleResultsError(ResultsDBError, LookupError):
+    """More than one stored result matches a query that must give one."""
+
+
+class ResultCorruptError(ResultsDBError, ValueError):
+    """A stored result is damaged: its content does not match its unique hash, or is not readable."""
+
+
+class QueryError(ResultsDBError, ValueError):
+    """A query uses an operator or a form that is not supported."""
+
+
+# scheduling ---------------------------------------------------------------------------------------
+
+
+class BackendError(LUMEServicesError):
+    """A backend cannot do what was asked."""
+
+
+class FlowFailedError(BackendError, RuntimeError):
+    """A flow run ended in state Failed."""
+
+
+class FlowCrashedError(BackendError, RuntimeError):
+    """A flow run ended in state Crashed: its process died."""
+
+
+class FlowCancelledError(BackendError, RuntimeError):
+    """A flow run was cancelled."""
+
+
+class RunTimeoutError(BackendError, TimeoutError):
+    """A flow run did not end within the time given."""
+
+
+class FlowNotFoundError(BackendError, LookupError):
+    """No flow of that name is known."""
+
+
+class TaskNotInFlowError(BackendError, LookupError):
+    """No task of that name ran in the flow."""
+
+
+class TaskNotCompletedError(BackendError, RuntimeError):
+    """The task whose result was asked for did not complete."""
+
+
+class EmptyResultError(BackendError, LookupError):
+    """The task ran, but its result was not kept."""
+
+
+class UnsupportedRouteError(BackendError, NotImplementedError):
+    """The Prefect engine asked the in-process API for something that only a server has."""
+
+
+# flow-of-flows ------------------------------------------------------------------------------------
+
+
+class SpecError(ProblemsError, ValueError):
+    """A flow-of-flows spec is not valid."""
+
+
+class StepFailedError(BackendError, RuntimeError):
+    """A step of a flow-of-flows failed."""
