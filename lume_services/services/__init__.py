@@ -1,1 +1,1 @@
-""""""
+"""The services that the container wires: files, results, scheduling."""

@@ -1,1 +1,5 @@
-""""""
+"""For the tests of your own package: the fixture `lume_context`, from a pytest plugin that is found by itself."""
+
+from lume_services.testing.plugin import isolated_settings
+
+__all__ = ["isolated_settings"]

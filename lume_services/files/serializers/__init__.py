@@ -1,1 +1,1 @@
-""""""
+"""Packaged serializers: one module each, imported when its file type is used."""

@@ -1,0 +1,93 @@
+"""The root command: its groups, and what becomes of an error."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from lume_services import __version__
+from lume_services.cli import config, doctor, graph, results, run, validate
+from lume_services.errors import LUMEServicesError
+
+USAGE = 2
+FAILURE = 1
+
+
+def exit_code(error: BaseException) -> int:
+    """Return 2 for an error that a change of the input mends before anything runs, else 1."""
+    from lume_services.errors import ConfigurationError, EncodeError, PluginError, QueryError, SpecError
+
+    usage = (ConfigurationError, EncodeError, PluginError, QueryError, SpecError, click.UsageError)
+    return USAGE if isinstance(error, usage) else FAILURE
+
+
+class ErrorReportingGroup(TyperGroup):
+    """A group whose commands end with one clear message instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; report an error on standard error and set the exit code."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except BrokenPipeError:
+            ctx.exit(0)
+        except (LUMEServicesError, OSError) as error:
+            report(str(error), debug=ctx.params.get("debug", False))
+            ctx.exit(exit_code(error))
+        except Exception as error:  # noqa: BLE001 - the last resort: no traceback on the command line
+            report(
+                f"unexpected {type(error).__name__}: {error}\nRun the command with --debug for the traceback, "
+                "as `lume-services --debug …`, and report it.",
+                debug=ctx.params.get("debug", False),
+            )
+            ctx.exit(FAILURE)
+
+
+def report(message: str, *, debug: bool) -> None:
+    """Print an error on standard error, with the traceback of the current exception if asked."""
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    typer.secho("Error: ", err=True, fg=typer.colors.RED, bold=True, nl=False)
+    typer.echo(message, err=True)
+
+
+app = typer.Typer(
+    name="lume-services",
+    cls=ErrorReportingGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Run accelerator workflows from a YAML spec, anywhere, and find every result again.",
+)
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001
+    if value:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # noqa: ARG001
+    version: Annotated[  # noqa: ARG001
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Run accelerator workflows from a YAML spec, anywhere, and find every result again."""
+
+
+app.command("run")(run.run)
+app.command("validate")(validate.validate)
+app.command("graph")(graph.graph)
+app.add_typer(results.app, name="results")
+app.add_typer(config.app, name="config")
+app.command("doctor")(doctor.doctor)

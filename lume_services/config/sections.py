@@ -1,0 +1,167 @@
+"""The sections of the settings: one small model per swappable part.
+
+The fields of a section, without its `type`, are the keyword arguments of the class that it chooses.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def from_json(value: Any) -> Any:
+    """Let an environment variable hold a list or a mapping as JSON text.
+
+    Raises:
+        ValueError: The text is not JSON.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not valid JSON: {error}") from error
+
+
+FromJSON = BeforeValidator(from_json)
+Options = Annotated[dict[str, Any], FromJSON]
+ExpandedPath = Annotated[Path, BeforeValidator(lambda value: Path(value).expanduser())]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown names are refused, every default is checked."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True, frozen=True, hide_input_in_errors=True)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the keyword arguments for the class that this section chooses."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name != "type"}
+
+
+class PluginSection(Section):
+    """A class of another package in the place of a packaged one."""
+
+    type: str = Field(description="Name of an entry point, or `package.module:Class`.")
+    options: Options = Field(default={}, description="Keyword arguments of the class, as JSON.")
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the options."""
+        return dict(self.options)
+
+
+# results db ---------------------------------------------------------------------------------------
+
+
+class FileResultsDBSection(Section):
+    """Results in a folder; needs no server."""
+
+    type: Literal["file"] = "file"
+    path: ExpandedPath | None = Field(
+        default=None, description="Folder of the store. Default: `results` in `LUME_HOME`."
+    )
+    blob_threshold: int = Field(
+        default=65536, ge=0, description="Arrays of at least this many bytes are kept beside the record."
+    )
+
+
+class MongodbResultsDBSection(Section):
+    """Results in MongoDB."""
+
+    type: Literal["mongodb"] = "mongodb"
+    uri: SecretStr | None = Field(
+        default=None, description="Connection string; takes the place of host, port, username, password."
+    )
+    host: str = Field(default="localhost", description="Host name of the server.")
+    port: Port = Field(default=27017, description="Port of the server.")
+    username: str | None = Field(default=None, description="User name; none means no authentication.")
+    password: SecretStr | None = Field(default=None, description="Password of the user.")
+    database: str = Field(default="lume_services", min_length=1, description="Name of the database.")
+    authmechanism: str = Field(default="DEFAULT", description="Authentication mechanism of the driver.")
+    options: Options = Field(default={}, description="Further options of the driver, as JSON.")
+    blob_threshold: int = Field(
+        default=65536, ge=0, description="Arrays of at least this many bytes are kept in GridFS."
+    )
+
+
+# filesystems --------------------------------------------------------------------------------------
+
+
+class LocalFilesystemSection(Section):
+    """Files on this machine."""
+
+    type: Literal["local"] = "local"
+    directory: ExpandedPath | None = Field(
+        default=None, description="Folder that relative names are in. Default: `files` in `LUME_HOME`."
+    )
+    root: ExpandedPath | None = Field(
+        default=None,
+        description="No path may leave this folder. Default: none, absolute paths may lie anywhere.",
+    )
+
+
+class MountedFilesystemSection(Section):
+    """Files in a folder that has another name inside a container."""
+
+    type: Literal["mounted"] = "mounted"
+    mount_path: ExpandedPath = Field(description="Absolute path of the folder on the host.")
+    mount_alias: Path = Field(description="Absolute path of the folder inside the container.")
+    mount_type: Literal["Directory", "DirectoryOrCreate"] = Field(
+        default="DirectoryOrCreate", description="Whether a missing folder is created or an error."
+    )
+
+    @field_validator("mount_path", "mount_alias")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        if not path.is_absolute():
+            raise ValueError(f"{str(path)!r} is not an absolute path")
+        return path
+
+
+class MountedFilesystemShorthand(MountedFilesystemSection):
+    """The mounted filesystem of the predecessor's variables, with its identifier."""
+
+    identifier: str = Field(default="mounted", description="Identifier of the filesystem.")
+
+
+# Prefect ------------------------------------------------------------------------------------------
+
+
+class PrefectSection(Section):
+    """The Prefect API to use; none means that the local backend needs none."""
+
+    api_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="URL of the API, as `http://localhost:4200/api`. Default: Prefect's `PREFECT_API_URL`.",
+    )
+    api_auth_string: SecretStr | None = Field(
+        default=None, description="`user:password` of a server with basic authentication."
+    )
+
+
+def section_names(*sections: type[BaseModel]) -> list[str]:
+    """Return the names of all fields of the sections."""
+    return sorted({name for section in sections for name in section.model_fields})
+
+
+def infer_type(section: Any, *, default: str, hints: Mapping[str, type[Section]]) -> Any:
+    """Fill in the `type` of a section that leaves it out.
+
+    Args:
+        section: The raw section; anything but a mapping is returned as it is.
+        default: The type where nothing hints at another.
+        hints: Section class by type: a key that only this class has means this type.
+    """
+    if not isinstance(section, Mapping) or "type" in section:
+        return section
+    for kind, model in hints.items():
+        others = section_names(*(other for name, other in hints.items() if name != kind))
+        if any(key in model.model_fields and key not in others for key in section):
+            return {"type": kind, **section}
+    return {"type": default, **section}

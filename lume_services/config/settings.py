@@ -1,0 +1,176 @@
+"""`LUMEServicesSettings`: everything that can be configured, and where it is read from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from platformdirs import user_data_path
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from lume_services.config.plugins import known_choice, known_type
+from lume_services.config.retired import RETIRED_SECTIONS, translate_prefect, warn_retired
+from lume_services.config.sections import (
+    ExpandedPath,
+    FileResultsDBSection,
+    FromJSON,
+    LocalFilesystemSection,
+    MongodbResultsDBSection,
+    MountedFilesystemSection,
+    MountedFilesystemShorthand,
+    PluginSection,
+    PrefectSection,
+    Section,
+    from_json,
+    infer_type,
+)
+from lume_services.config.sources import DotEnvSource, config_file_source
+
+BACKENDS = {"local": "lume_services.services.scheduling.backends.local:LocalBackend"}
+RESULTS_DB_SECTIONS: dict[str, type[Section]] = {"file": FileResultsDBSection, "mongodb": MongodbResultsDBSection}
+FILESYSTEM_SECTIONS: dict[str, type[Section]] = {"local": LocalFilesystemSection, "mounted": MountedFilesystemSection}
+
+
+def _kind(section: Any, packaged: dict[str, Any]) -> str:
+    kind = section.get("type") if isinstance(section, dict) else getattr(section, "type", None)
+    return kind if kind in packaged else "plugin"
+
+
+ResultsDBSection = Annotated[
+    Annotated[FileResultsDBSection, Tag("file")]
+    | Annotated[MongodbResultsDBSection, Tag("mongodb")]
+    | Annotated[PluginSection, Tag("plugin")],
+    Discriminator(lambda section: _kind(section, RESULTS_DB_SECTIONS)),
+]
+FilesystemSection = Annotated[
+    Annotated[LocalFilesystemSection, Tag("local")]
+    | Annotated[MountedFilesystemSection, Tag("mounted")]
+    | Annotated[PluginSection, Tag("plugin")],
+    Discriminator(lambda section: _kind(section, FILESYSTEM_SECTIONS)),
+]
+
+
+class LUMEServicesSettings(BaseSettings):
+    """All settings of LUME-services.
+
+    Sources, strongest first: arguments, environment variables (prefix `LUME_`, nesting `__`), the
+    file `.env`, the file that `LUME_CONFIG_FILE` names (YAML or TOML), defaults. With nothing set
+    at all it works: local backend, local files, results in a folder.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="LUME_",
+        env_nested_delimiter="__",
+        env_file=".env",
+        env_ignore_empty=True,
+        enable_decoding=False,  # JSON is parsed by the fields, so that a bad one is a problem among others
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        hide_input_in_errors=True,
+    )
+
+    home: ExpandedPath = Field(
+        default_factory=lambda: user_data_path("lume-services", appauthor=False),
+        description="Folder for everything that has no place of its own.",
+    )
+    config_file: ExpandedPath | None = Field(
+        default=None, description="YAML or TOML file with further settings; the environment is stronger."
+    )
+    backend: str = Field(
+        default="local",
+        description="Where flows run: `local`, an entry point of `lume_services.backends`, "
+        "or `package.module:Class`.",
+    )
+    results_db: ResultsDBSection = Field(
+        default=FileResultsDBSection(), description="Where results are kept."
+    )
+    filesystems: dict[str, FilesystemSection] = Field(
+        default={}, description="Where files are kept, by identifier. `local` is always there."
+    )
+    mounted_filesystem: Annotated[MountedFilesystemShorthand | None, FromJSON] = Field(
+        default=None, description="A filesystem mounted under another name in containers."
+    )
+    serializers: Annotated[list[str], FromJSON] = Field(
+        default=[],
+        description="Further serializers that file references may name, each as `package.module:Class`; "
+        "a JSON list in the environment.",
+    )
+    prefect: PrefectSection = Field(default=PrefectSection(), description="The Prefect API to use.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_retired(cls, values: dict[str, Any]) -> dict[str, Any]:
+        warn_retired([name for name in values if name in RETIRED_SECTIONS])
+        return {name: value for name, value in values.items() if name not in RETIRED_SECTIONS}
+
+    @field_validator("backend")
+    @classmethod
+    def _backend_is_known(cls, name: str) -> str:
+        return known_choice(name, group="lume_services.backends", packaged=BACKENDS)
+
+    @field_validator("results_db", mode="before")
+    @classmethod
+    def _results_db_type(cls, section: Any) -> Any:
+        section = infer_type(from_json(section), default="file", hints=RESULTS_DB_SECTIONS)
+        return known_type(section, group="lume_services.results_db", packaged=RESULTS_DB_SECTIONS)
+
+    @field_validator("filesystems", mode="before")
+    @classmethod
+    def _filesystem_types(cls, sections: Any) -> Any:
+        sections = from_json(sections)
+        if not isinstance(sections, dict):
+            return sections
+        inferred = {
+            name: infer_type(section, default="local", hints=FILESYSTEM_SECTIONS)
+            for name, section in sections.items()
+        }
+        return {
+            name: known_type(section, group="lume_services.filesystems", packaged=FILESYSTEM_SECTIONS)
+            for name, section in inferred.items()
+        }
+
+    @field_validator("filesystems")
+    @classmethod
+    def _local_is_always_there(cls, sections: dict[str, Any]) -> dict[str, Any]:
+        return {"local": LocalFilesystemSection(), **sections}
+
+    @field_validator("prefect", mode="before")
+    @classmethod
+    def _prefect_of_the_predecessor(cls, section: Any) -> Any:
+        return translate_prefect(from_json(section))
+
+    @model_validator(mode="after")
+    def _identifiers_are_unique(self) -> LUMEServicesSettings:
+        shorthand = self.mounted_filesystem
+        if shorthand and shorthand.identifier in self.filesystems:
+            raise ValueError(
+                f"mounted_filesystem and filesystems both define {shorthand.identifier!r}; "
+                "give one of them another identifier"
+            )
+        return self
+
+    @property
+    def results_path(self) -> Path:
+        """Folder of an embedded results store that names none."""
+        return self.home / "results"
+
+    @property
+    def files_path(self) -> Path:
+        """Folder of relative file names on a local filesystem that names none."""
+        return self.home / "files"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources; the configuration file is the weakest."""
+        env_file = getattr(dotenv_settings, "env_file", None)
+        stronger = (init_settings, env_settings, DotEnvSource(settings_cls, env_file=env_file))
+        return (*stronger, config_file_source(settings_cls, stronger), file_secret_settings)
