@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -20,18 +19,18 @@ def exit_code(error: BaseException) -> int:
     """Return 2 for an error that a change of the input mends before anything runs, else 1."""
     from lume_services.errors import ConfigurationError, EncodeError, PluginError, QueryError, SpecError
 
-    usage = (ConfigurationError, EncodeError, PluginError, QueryError, SpecError, click.UsageError)
+    usage = (ConfigurationError, EncodeError, PluginError, QueryError, SpecError, typer.TyperException)
     return USAGE if isinstance(error, usage) else FAILURE
 
 
 class ErrorReportingGroup(TyperGroup):
     """A group whose commands end with one clear message instead of a traceback."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command; report an error on standard error and set the exit code."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except (typer.TyperException, typer.Exit, typer.Abort):
             raise
         except BrokenPipeError:
             ctx.exit(0)
@@ -40,8 +39,8 @@ class ErrorReportingGroup(TyperGroup):
             ctx.exit(exit_code(error))
         except Exception as error:  # noqa: BLE001 - the last resort: no traceback on the command line
             report(
-                f"unexpected {type(error).__name__}: {error}\nRun the command with --debug for the traceback, "
-                "as `lume-services --debug …`, and report it.",
+                f"unexpected {type(error).__name__}: {error}\n"
+                "Run the command again as `lume-services --debug …` for the traceback, and report it.",
                 debug=ctx.params.get("debug", False),
             )
             ctx.exit(FAILURE)
@@ -67,7 +66,7 @@ app = typer.Typer(
 )
 
 
-def _show_version(value: bool) -> None:  # noqa: FBT001
+def _show_version(value: bool) -> None:
     if value:
         typer.echo(__version__)
         raise typer.Exit
@@ -76,8 +75,8 @@ def _show_version(value: bool) -> None:  # noqa: FBT001
 @app.callback()
 def root(
     *,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,  # noqa: ARG001
-    version: Annotated[  # noqa: ARG001
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
         bool,
         typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
     ] = False,

@@ -1,4 +1,7 @@
 import typer
+
 app = typer.Typer()
+
+
 @app.command()
 def results() -> None: ...

@@ -42,12 +42,11 @@ def import_object(name: str, *, where: str) -> Any:
         ) from error
     for part in path.split("."):
         if not hasattr(found, part):
-            public = [known for known in dir(found) if not known.startswith("_")]
-            meant = nearest(part, public)
+            meant = nearest(part, dir(found))
             raise PluginError(
                 f"{module_name!r} has no {part!r}.",
                 where=where,
-                remedy=f"Did you mean {meant!r}?" if meant else f"It has: {', '.join(public) or 'nothing'}.",
+                remedy=f"Did you mean {meant!r}?" if meant else "Correct the name.",
             )
         found = getattr(found, part)
     return found

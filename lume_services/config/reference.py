@@ -126,7 +126,10 @@ def sample_yaml() -> str:
             above = parents
         indent = "  " * len(parents)
         default = "" if setting.path == ("home",) else setting.default
-        lines += [f"# {indent}# {setting.full_description}", f"# {indent}{setting.path[-1]}: {default}".rstrip()]
+        lines += [
+            f"# {indent}# {setting.full_description}",
+            f"# {indent}{setting.path[-1]}: {default}".rstrip(),
+        ]
     return "\n".join(lines) + "\n"
 
 

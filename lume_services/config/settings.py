@@ -28,8 +28,14 @@ from lume_services.config.sections import (
 from lume_services.config.sources import DotEnvSource, config_file_source
 
 BACKENDS = {"local": "lume_services.services.scheduling.backends.local:LocalBackend"}
-RESULTS_DB_SECTIONS: dict[str, type[Section]] = {"file": FileResultsDBSection, "mongodb": MongodbResultsDBSection}
-FILESYSTEM_SECTIONS: dict[str, type[Section]] = {"local": LocalFilesystemSection, "mounted": MountedFilesystemSection}
+RESULTS_DB_SECTIONS: dict[str, type[Section]] = {
+    "file": FileResultsDBSection,
+    "mongodb": MongodbResultsDBSection,
+}
+FILESYSTEM_SECTIONS: dict[str, type[Section]] = {
+    "local": LocalFilesystemSection,
+    "mounted": MountedFilesystemSection,
+}
 
 
 def _kind(section: Any, packaged: dict[str, Any]) -> str:

@@ -60,7 +60,9 @@ class FileResult(BaseModel, Generic[S]):
     def _is_of_this_type(self) -> Self:
         own = type_string(self.serializer) if self.serializer else ""
         if not (own or self.file_type_string):
-            raise ValueError(f"{type(self).__name__} has no serializer: write {type(self).__name__}[Serializer]")
+            raise ValueError(
+                f"{type(self).__name__} has no serializer: write {type(self).__name__}[Serializer]"
+            )
         if own and self.file_type_string not in ("", own):
             raise ValueError(f"the file is of type {self.file_type_string!r}, not {own!r}")
         if not self.file_type_string:
@@ -96,7 +98,8 @@ class FileResult(BaseModel, Generic[S]):
                 f"file {self.filename!r} is not the one that was written: its SHA-256 is {found[:12]}…, "
                 f"the reference has {str(self.checksum)[:12]}….",
                 where=f"filesystem {self.filesystem_identifier!r}",
-                remedy="Give every run its own file name; to read it anyway, drop 'checksum' from the reference.",
+                remedy="Give every run its own file name. To read it anyway, drop 'checksum' from the "
+                "reference.",
                 filename=self.filename,
             )
 
@@ -156,5 +159,7 @@ def load_reference(reference: Mapping[str, Any]) -> FileResult[Any]:
         pydantic.ValidationError: It is not a file reference.
         FileTypeNotRegistered: This process does not know its type.
     """
-    unbound = FileResult.model_validate(dict(reference))
-    return FileResult[get_serializer(unbound.file_type_string)].model_validate(dict(reference))  # type: ignore[misc]
+    unbound: FileResult[Any] = FileResult.model_validate(dict(reference))
+    serializer: Any = get_serializer(unbound.file_type_string)
+    bound: type[FileResult[Any]] = FileResult[serializer]
+    return bound.model_validate(dict(reference))

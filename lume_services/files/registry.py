@@ -1,12 +1,14 @@
 """Serializers by the name that file references use.
 
 A name found in stored data is looked up here and never imported. A serializer gets in when
-`File[...]` or `FileResult[...]` is made of it, by the setting `serializers`, or as an entry point of
-the group `lume_services.serializers` of an installed package.
+`File[...]` or `FileResult[...]` is made of it, when it is a subclass of lume-base's `SerializerBase`
+in a module that is imported already, by the setting `serializers`, or as an entry point of the group
+`lume_services.serializers` of an installed package.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.metadata import entry_points
 
@@ -49,6 +51,9 @@ def register_serializer(serializer: type[Serializer]) -> None:
     if not callable(getattr(serializer, "deserialize", None)):
         raise TypeError(f"{serializer.__name__} needs the classmethod deserialize(filename)")
     _registered[type_string(serializer)] = serializer
+    if lume := sys.modules.get("lume.serializers.base"):
+        for known in _registered.values():
+            lume.SerializerBase.register(known)
 
 
 def get_serializer(name: str) -> type[Serializer]:
@@ -59,11 +64,9 @@ def get_serializer(name: str) -> type[Serializer]:
     """
     if name not in _registered:
         _register_packaged(name)
-    if name not in _registered:
-        _register_entry_point(name)
-    if name not in _registered:
-        for serializer in current_context().serializers():
-            register_serializer(serializer)
+    for register in (_register_lume_subclass, _register_entry_point, _register_settings):
+        if name not in _registered:
+            register(name)
     if name not in _registered:
         module = name.partition(":")[0]
         raise FileTypeNotRegistered(
@@ -82,6 +85,22 @@ def _packaged_names() -> dict[str, tuple[str, str]]:
 def _register_packaged(name: str) -> None:
     if place := _packaged_names().get(name):
         register_serializer(getattr(import_module(f"{_PACKAGE}.{place[0]}"), place[1]))
+
+
+def _register_lume_subclass(name: str) -> None:
+    """Look among the subclasses of `SerializerBase` that are there; lume-base's own imports by name."""
+    lume = sys.modules.get("lume.serializers.base")
+    waiting = list(lume.SerializerBase.__subclasses__()) if lume else []
+    while waiting:
+        serializer = waiting.pop()
+        waiting += serializer.__subclasses__()
+        if type_string(serializer) == name and not serializer.__module__.startswith("lume."):
+            register_serializer(serializer)
+
+
+def _register_settings(_name: str) -> None:
+    for serializer in current_context().serializers():
+        register_serializer(serializer)
 
 
 def _register_entry_point(name: str) -> None:

@@ -26,9 +26,7 @@ def save_db_result(result: Result) -> dict[str, Any]:
 
 
 @task(cache_policy=NO_CACHE)
-def load_db_result(
-    result_rep: Mapping[str, Any], attribute_index: Sequence[str | int] | None = None
-) -> Any:
+def load_db_result(result_rep: Mapping[str, Any], attribute_index: Sequence[str | int] | None = None) -> Any:
     """Return a stored result, or one value out of it.
 
     Args:

@@ -1,4 +1,4 @@
-"""For the tests of your own package: the fixture `lume_context`, from a pytest plugin that is found by itself."""
+"""For the tests of your own package: the fixture `lume_context`; pytest finds the plugin by itself."""
 
 from lume_services.testing.plugin import isolated_settings
 

@@ -169,7 +169,9 @@ def test_place_of_a_problem_in_a_file(tmp_path, monkeypatch):
 
 def test_secrets_are_shown_nowhere():
     """CFG-5: the predecessor's error carried the whole environment."""
-    context = build_context({"results_db": {"type": "mongodb", "password": "s3cret", "uri": "mongodb://u:s3cret@h"}})
+    context = build_context(
+        {"results_db": {"type": "mongodb", "password": "s3cret", "uri": "mongodb://u:s3cret@h"}}
+    )
     assert "s3cret" not in repr(context.settings())
     with pytest.raises(ConfigurationError) as caught:
         build_context({"results_db": {"type": "mongodb", "password": ["s3cret"], "port": 0}})

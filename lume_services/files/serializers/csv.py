@@ -32,4 +32,4 @@ class CSVSerializer:
         """Read a DataFrame from a file."""
         import pandas as pd
 
-        return pd.read_csv(filename, float_precision="round_trip")
+        return pd.read_csv(filename)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Protocol
 
-from lume_services.errors import LUMEServicesError, PathNotInFilesystem, SerializationError
+from lume_services.errors import PathNotInFilesystem, SerializationError
 
 
 class Serializer(Protocol):
@@ -133,9 +133,9 @@ class Filesystem(ABC):
         name = serializer.__name__ if isinstance(serializer, type) else type(serializer).__name__
         try:
             yield
-        except (OSError, LUMEServicesError):
-            raise
         except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
             raise SerializationError(
                 f"cannot be {verb} by {name}: {type(error).__name__}: {error}",
                 where=str(place),

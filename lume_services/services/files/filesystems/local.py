@@ -17,11 +17,15 @@ class LocalFilesystem(Filesystem):
     """
 
     def __init__(
-        self, *, identifier: str = "local", directory: Path | None = None, root: Path | None = None
+        self,
+        *,
+        identifier: str = "local",
+        directory: str | Path | None = None,
+        root: str | Path | None = None,
     ) -> None:
         super().__init__(identifier=identifier)
-        self.root = root
-        self.directory = directory or root
+        self.root = Path(root).expanduser() if root else None
+        self.directory = Path(directory).expanduser() if directory else self.root
 
     def resolve(self, path: str | Path) -> Path:
         """Return where a path lies on this machine."""

@@ -1,0 +1,51 @@
+# Everything is installed into .venv in this folder; nothing else is touched.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+export PREFECT_HOME ?= $(CURDIR)/.cache/prefect
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+
+.PHONY: demo test lint docs benchmarks lock samples clean
+
+$(VENV)/.demo: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+	touch $@
+
+demo: $(VENV)/.demo  ## install, and run the main job
+	LUME_HOME=$(CURDIR)/demo $(BIN)/lume-services run lume_services/examples/quad_scan/quad_scan.yaml
+
+test: $(VENV)/.dev  ## install, and run all tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## formatting, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev  ## build the documentation into site/
+	$(BIN)/mkdocs build --strict
+
+benchmarks: $(VENV)/.dev  ## print ratios against the raw libraries
+	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+samples: $(VENV)/.demo  ## make the samples in config/ and the table in the docs anew
+	$(BIN)/lume-services config env --format env > config/local.env
+	$(BIN)/lume-services config env --format yaml > config/lume-services.yaml
+	$(BIN)/lume-services config env --format markdown > docs/reference/variables.md
+
+lock:  ## make the hashed locks anew; needs uv
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--quiet pyproject.toml --extra server --extra parquet -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--quiet -c requirements.txt pyproject.toml --extra server --extra parquet --group dev -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) .cache demo site

@@ -1,0 +1,380 @@
+"""The packaged file types, and those of users."""
+
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from PIL import Image
+
+from lume_services.errors import (
+    FileChangedError,
+    FileTypeNotRegistered,
+    SerializationError,
+)
+from lume_services.files import (
+    CSVFile,
+    File,
+    FileResult,
+    HDF5File,
+    HDF5Result,
+    ImageFile,
+    JSONFile,
+    NumpyFile,
+    ParticleGroupFile,
+    TextFile,
+    TextResult,
+    YAMLFile,
+    load_reference,
+)
+from lume_services.values import fingerprint
+
+
+@pytest.fixture(autouse=True)
+def context(lume_context):
+    return lume_context
+
+
+def image():
+    return Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4))
+
+
+def particles():
+    from beamphysics import ParticleGroup
+
+    rng = np.random.default_rng(1)
+    data = {key: rng.normal(size=10) for key in ("x", "px", "y", "py", "z", "t")}
+    return ParticleGroup(
+        data={
+            **data,
+            "pz": np.full(10, 1e8),
+            "weight": np.full(10, 1e-12),
+            "status": np.ones(10, int),
+            "species": "electron",
+        }
+    )
+
+
+TREE = {"a": np.arange(6.0).reshape(2, 3), "b": {"c": [1, 2.5, "x", None, True], "X.VAL/y": (1, 2)}}
+CASES = {
+    "text": (TextFile, "a\r\nb β"),
+    "empty text": (TextFile, ""),
+    "yaml": (YAMLFile, {"b": [1, 2.5], "a": None, "β": "x"}),
+    "empty yaml": (YAMLFile, []),
+    "json": (JSONFile, {"b": [1, 1 / 3], "a": None, "β": {"x": True}}),
+    "zero": (JSONFile, 0),
+    "csv": (CSVFile, pd.DataFrame({"x": [1 / 3, 2.0], "n": [1, 2], "s": ["a", "b,c"]})),
+    "numpy": (NumpyFile, np.arange(6, dtype="<i2").reshape(2, 3)),
+    "image": (ImageFile, image()),
+    "particles": (ParticleGroupFile, particles()),
+    "hdf5 array": (HDF5File, np.arange(6.0)),
+    "hdf5 frame": (HDF5File, pd.DataFrame({"x": [1.5, 2.5], "s": ["a", "b"]}, index=[10, 20])),
+    "hdf5 tree": (HDF5File, TREE),
+}
+
+
+TEXT = "lume_services.files.serializers.text"
+
+
+def same(a, b):
+    if isinstance(a, pd.DataFrame):
+        pd.testing.assert_frame_equal(a, b)
+        return True
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b)
+    return type(a) is type(b) and a == b
+
+
+ENDING = {ImageFile: "png", CSVFile: "csv", NumpyFile: "npy"}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_round_trip_through_json(case):
+    """FIL-1: what is falsy can be written; arrays and frames too. FIL-5, FIL-7."""
+    file_type, obj = CASES[case]
+    file = file_type(filename=f"folder/a.{ENDING.get(file_type, 'bin')}", obj=obj)
+    reference = json.loads(json.dumps(file.write().jsonable_dict()))
+    again = load_reference(reference)
+    read = again.read()
+    if file_type is ImageFile:
+        assert np.array_equal(np.asarray(read), np.asarray(obj))
+    elif file_type is ParticleGroupFile:
+        assert np.array_equal(read.x, obj.x)
+        assert read.species == obj.species
+    else:
+        assert same(obj, read)
+
+
+@pytest.mark.parametrize(
+    ("file_type", "obj", "message"),
+    [
+        (TextFile, 3, "expected str"),
+        (YAMLFile, {"a": object()}, "represent"),
+        (JSONFile, {"a": {1: 2}}, "key 1 is not text"),
+        (JSONFile, {"a": np.zeros(2)}, "ndarray"),
+        (CSVFile, [[1]], "expected a pandas DataFrame"),
+        (NumpyFile, np.array([object()]), "allow_pickle"),
+        (ImageFile, 3, "expected a PIL"),
+        (ParticleGroupFile, 3, "expected a beamphysics"),
+        (HDF5File, {"f": lambda: 1}, r"\['f'\]|\[\"f\"\]"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_is_left(context, file_type, obj, message):
+    with pytest.raises(SerializationError, match=message):
+        file_type(filename="a.png").write(obj)
+    assert list(context.settings().files_path.iterdir()) == []
+
+
+def test_broken_yaml_is_an_error(context):
+    """FIL-4: the predecessor gave None."""
+    TextFile(filename="a.yaml").write("a: [1")
+    with pytest.raises(SerializationError, match=r"a\.yaml"):
+        YAMLFile(filename="a.yaml").read()
+    TextFile(filename="b.yaml").write("!!python/object/apply:os.system ['touch x']")
+    with pytest.raises(SerializationError):
+        YAMLFile(filename="b.yaml").read()
+
+
+def test_image_is_read_whole_and_closed(tmp_path):
+    """FIL-6."""
+    path = tmp_path / "a.png"
+    ImageFile(filename=path).write(image())
+    read = ImageFile(filename=path).read()
+    path.write_bytes(b"")
+    assert np.asarray(read)[2, 3] == 11
+    assert read.fp is None
+
+
+def test_no_object_to_write():
+    with pytest.raises(ValueError, match="no object"):
+        TextFile(filename="a.txt").write()
+
+
+def test_an_overwritten_file_is_noticed():
+    """FIL-10."""
+    old = TextFile(filename="a.txt").write("old").jsonable_dict()
+    TextFile(filename="a.txt").write("new")
+    with pytest.raises(FileChangedError, match=r"a\.txt"):
+        load_reference(old).read()
+
+
+def test_load_file_keeps_the_object():
+    TextFile(filename="a.txt").write("text")
+    assert TextFile(filename="a.txt").load_file().obj == "text"
+
+
+def test_results_of_a_type():
+    reference = TextFile(filename="a.txt").write("text").jsonable_dict()
+    assert TextResult.model_validate(reference).read() == "text"
+    with pytest.raises(ValueError, match="not 'lume_services.files.serializers.hdf5:HDF5Serializer'"):
+        HDF5Result.model_validate(reference)
+
+
+def test_a_handle_needs_a_serializer():
+    with pytest.raises(ValueError, match=r"write File\[Serializer\]"):
+        File(filename="a")
+    with pytest.raises(TypeError, match="serialize"):
+        FileResult[int]
+
+
+class CSVListSerializer:
+    """As in the documentation: rows, the names of the fields first."""
+
+    def serialize(self, filename, data):
+        with open(filename, "w", newline="") as file:
+            csv.writer(file).writerows(data)
+
+    @classmethod
+    def deserialize(cls, filename):
+        with open(filename, newline="") as file:
+            return list(csv.reader(file))
+
+
+def test_a_users_serializer_composes():
+    """FIL-2."""
+    rows = [["x", "y"], ["1", "2"]]
+    CSVListFile = File[CSVListSerializer]
+    reference = CSVListFile(filename="a.csv", obj=rows).write().jsonable_dict()
+    assert load_reference(json.loads(json.dumps(reference))).read() == rows
+
+
+def test_a_subclass_of_lume_base_composes():
+    from lume.serializers.base import SerializerBase
+
+    class Upper(SerializerBase):
+        def serialize(self, filename, object):
+            with open(filename, "w") as file:
+                file.write(object.upper())
+
+        @classmethod
+        def deserialize(cls, filename):
+            with open(filename) as file:
+                return file.read()
+
+    assert File[Upper](filename="a").write("x").read() == "X"
+
+
+@pytest.fixture
+def other_package(tmp_path):
+    """A package of a user with a serializer, and the reference to a file that it wrote."""
+    (tmp_path / "my_files.py").write_text(
+        "print('imported')\n"
+        "from pathlib import Path\n"
+        "class Shout:\n"
+        "    def serialize(self, filename, obj): Path(filename).write_text(obj.upper())\n"
+        "    @classmethod\n"
+        "    def deserialize(cls, filename): return Path(filename).read_text()\n"
+    )
+    (tmp_path / "a.txt").write_text("HEY")
+    return tmp_path, {"filename": str(tmp_path / "a.txt"), "file_type_string": "my_files:Shout"}
+
+
+def read_elsewhere(folder, reference, before="", **env):
+    code = (
+        f"{before}\nimport json, sys\nfrom lume_services.files import load_reference\n"
+        "try: print(load_reference(json.loads(sys.argv[1])).read())\n"
+        "except Exception as error: print(type(error).__name__, error)"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, json.dumps(reference)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "", "PYTHONPATH": str(folder), "LUME_HOME": str(folder), "HOME": str(folder), **env},
+    ).stdout
+
+
+def test_another_process_refuses_an_unknown_type_without_importing_it(other_package):
+    output = read_elsewhere(*other_package)
+    assert output.startswith("FileTypeNotRegistered")
+    assert "Import 'my_files' first" in output
+    assert "imported" not in output
+
+
+def test_another_process_knows_the_type_once_it_is_imported(other_package):
+    before = "import my_files; from lume_services.files import File; File[my_files.Shout]"
+    assert read_elsewhere(*other_package, before=before).split() == ["imported", "HEY"]
+
+
+def test_another_process_knows_the_type_by_setting(other_package):
+    output = read_elsewhere(*other_package, LUME_SERIALIZERS='["my_files:Shout"]')
+    assert output.split() == ["imported", "HEY"]
+
+
+def test_another_process_finds_the_type_by_entry_point(other_package):
+    folder, reference = other_package
+    info = folder / "my_files-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-files\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[lume_services.serializers]\nshout = my_files:Shout\n")
+    assert read_elsewhere(folder, reference).split() == ["imported", "HEY"]
+
+
+def test_the_error_names_the_nearest_type():
+    with pytest.raises(FileTypeNotRegistered) as caught:
+        load_reference(
+            {"filename": "a", "file_type_string": "lume_services.files.serializers.text:TextSerialiser"}
+        )
+    assert f"Did you mean '{TEXT}:TextSerializer'?" in str(caught.value)
+
+
+class TestHostileHDF5:
+    """FIL-8, and the rest of what a file from elsewhere may try."""
+
+    @pytest.fixture
+    def path(self, tmp_path):
+        return tmp_path / "hostile.h5"
+
+    def refused(self, path, message, file_type=HDF5File):
+        with pytest.raises(SerializationError, match=message) as caught:
+            file_type(filename=path).read()
+        assert str(path) in str(caught.value)
+
+    @pytest.mark.parametrize("file_type", [HDF5File, ParticleGroupFile])
+    @pytest.mark.parametrize("link", [h5py.ExternalLink("/etc/secret.h5", "/x"), h5py.SoftLink("/x")])
+    def test_links(self, path, file_type, link):
+        with h5py.File(path, "w") as file:
+            file.create_group("deep")["link"] = link
+        self.refused(path, r'file\["deep"\]\["link"\]: this is a link', file_type)
+
+    def test_external_dataset(self, path, tmp_path):
+        (tmp_path / "secret").write_bytes(b"x" * 8)
+        with h5py.File(path, "w") as file:
+            file.create_dataset("a", (1,), "f8", external=[(str(tmp_path / "secret"), 0, 8)])
+        self.refused(path, "another file")
+
+    def test_virtual_dataset(self, path):
+        layout = h5py.VirtualLayout((2,), "f8")
+        layout[:] = h5py.VirtualSource("other.h5", "x", (2,))
+        with h5py.File(path, "w") as file:
+            file.create_virtual_dataset("a", layout)
+        self.refused(path, "another file")
+
+    def test_bomb(self, path):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("a", (1 << 40,), "f8", chunks=(1 << 20,), compression="gzip")
+        self.refused(path, "claim to be")
+
+    def test_unknown_kind_is_not_imported(self, path, tmp_path, monkeypatch):
+        (tmp_path / "evil.py").write_text("raise SystemExit('imported')")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        with h5py.File(path, "w") as file:
+            file.create_group("a").attrs["lume_kind"] = "evil.Evil"
+            file.attrs["object"] = "evil.Evil"
+        self.refused(path, "'evil.Evil' is not registered")
+
+    def test_cycle_of_hard_links(self, path):
+        with h5py.File(path, "w") as file:
+            group = file.create_group("a")
+            group["again"] = file["a"]
+        self.refused(path, "200 levels|contains itself")
+
+    def test_references_and_objects(self, path):
+        with h5py.File(path, "w") as file:
+            file.create_dataset("a", (1,), h5py.ref_dtype)
+        self.refused(path, "are not read")
+
+
+def test_hdf5_is_self_describing(tmp_path):
+    """h5py alone finds dicts as groups and arrays as datasets."""
+    path = tmp_path / "a.h5"
+    HDF5File(filename=path).write({"scan": {"sigma_x": np.arange(3.0), "unit": "m"}, "X:Y.VAL/a": 1})
+    with h5py.File(path) as file:
+        assert file["scan/sigma_x"][()].tolist() == [0, 1, 2]
+        assert file["scan/unit"].asstr()[()] == "m"
+        assert file["X:Y.VAL%2Fa"][()] == 1
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False)
+        | st.text(st.characters(exclude_categories=["Cs"]))
+        | st.binary()
+        | st.complex_numbers(allow_nan=False)
+        | arrays(st.sampled_from(["f8", "i4", "?", "U3", "M8[ns]", "c16"]), array_shapes(min_dims=0)),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner)
+            | st.tuples(inner, inner)
+        ),
+        max_leaves=10,
+    )
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_hdf5_gives_back_what_it_took(value):
+    with tempfile.TemporaryDirectory() as folder:
+        file = HDF5File(filename=f"{folder}/a.h5").write(value)
+        assert fingerprint(file.read()) == fingerprint(value)
