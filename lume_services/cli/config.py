@@ -68,7 +68,7 @@ def check(*, as_json: JSONFlag = False) -> None:
 @app.command()
 def env(
     *,
-    form: Annotated[Format, typer.Option("--format", help="As .env file, YAML file or Markdown table.")] = (
+    form: Annotated[Format, typer.Option("--format", help="As .env file, YAML file or Markdown page.")] = (
         Format.env
     ),
     as_json: JSONFlag = False,
@@ -87,6 +87,6 @@ def env(
     text = {
         Format.env: reference.sample_env,
         Format.yaml: reference.sample_yaml,
-        Format.markdown: reference.markdown_table,
+        Format.markdown: reference.markdown_page,
     }[form]()
     typer.echo(text, nl=False)

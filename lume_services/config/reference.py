@@ -100,6 +100,15 @@ def markdown_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def markdown_page() -> str:
+    """Return the page of the documentation that has the table."""
+    return (
+        "# Variables\n\n"
+        "Every setting as an environment variable. In a file or a mapping, `LUME_RESULTS_DB__HOST` is "
+        "`results_db: {host: …}`.\n\n" + markdown_table()
+    )
+
+
 def sample_env() -> str:
     """Return a commented `.env` file with every setting at its default."""
     lines = ["# LUME-services: every setting, at its default. Take the # away to set one."]
