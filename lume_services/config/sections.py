@@ -68,6 +68,10 @@ class FileResultsDBSection(Section):
     blob_threshold: int = Field(
         default=65536, ge=0, description="Arrays of at least this many bytes are kept beside the record."
     )
+    durability: Literal["process", "power"] = Field(
+        default="process",
+        description="What an acknowledged insert survives: a killed `process`, or also loss of `power` (slower).",
+    )
 
 
 class MongodbResultsDBSection(Section):

@@ -11,6 +11,7 @@ and datasets whose size is out of proportion to their storage are refused.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from lume_services.errors import DecodeError, EncodeError, LUMEServicesError
 from lume_services.values.advice import advice_for
-from lume_services.values.document import INT64
+from lume_services.values.document import INT64, is_storable_datetime
 from lume_services.values.plain import RawBytes
 from lume_services.values.registry import kind_named, kind_of
 from lume_services.values.trail import Trail
@@ -39,6 +40,7 @@ _PLAIN: dict[str, Callable[[Any], Any]] = {
     "utf-8": lambda data: data.tobytes().decode(),
     "numbers": lambda data: data.tolist(),
     "array": np.asarray,
+    "datetime": datetime.fromisoformat,
 }
 """How a dataset becomes the plain value that it was written from, by its `lume_kind`."""
 
@@ -118,6 +120,8 @@ class _Writer:
             self._dataset(parent, name, h5py.Empty("f8"), "None")
         elif type(value) in (bool, float) or (type(value) is int and value in INT64):
             self._dataset(parent, name, value, type(value).__name__)
+        elif type(value) is datetime and is_storable_datetime(value):
+            self._dataset(parent, name, value.astimezone(UTC).isoformat(), "datetime")
         elif type(value) is str and "\0" not in value:
             self._dataset(parent, name, value, "str")
         elif type(value) is bytes or isinstance(value, RawBytes):
