@@ -8,10 +8,11 @@ import subprocess
 import sys
 import tempfile
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sybil import Example, Sybil
+from sybil import Document, Example, Region, Sybil
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 ROOT = Path(__file__).parent
@@ -40,10 +41,15 @@ def run_shell(example: Example) -> str | None:
 
 
 def run_console(example: Example) -> str | None:
-    """Run each `$ command` and compare what it prints; a line `…` stands for any lines."""
+    """Run each `$ command` and compare what it prints; a line `…` stands for any lines.
+
+    A command fails where its first expected line begins with `Error:`, and nowhere else.
+    """
     for session in re.split(r"^\$ ", example.parsed, flags=re.MULTILINE)[1:]:
         command, _, expected = session.partition("\n")
-        done = _shell(f"{command} 2>&1 || true")
+        done = _shell(f"{command} 2>&1")
+        if (done.returncode != 0) != expected.startswith("Error:"):
+            return f"$ {command}\nexit code {done.returncode}\n{done.stdout}"
         parts = re.split(r"^…\n", f"{expected.strip()}\n", flags=re.MULTILINE)
         pattern = r"(?:.*\n)*?".join(re.escape(part).replace("…", ".*") for part in parts)
         if not re.fullmatch(pattern, f"{done.stdout.strip()}\n"):
@@ -71,21 +77,40 @@ def _leave(namespace: dict[str, object]) -> None:
     namespace["_folder"].cleanup()  # type: ignore[attr-defined]
 
 
-class FileParser(CodeBlockParser):
-    """Leaves out blocks with a title: they show a file."""
+def write_file(example: Example) -> None:
+    """Write a block with a title as the file of that name."""
+    name, source = example.parsed
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source)
 
-    def __call__(self, document):  # type: ignore[no-untyped-def]
+
+TITLED = re.compile(
+    r"^```\w+ title=\"(?P<title>[^\"]+)\"\n(?P<source>.*?)^```$", flags=re.MULTILINE | re.DOTALL
+)
+
+
+def parse_files(document: Document) -> Iterator[Region]:
+    """Find the blocks with a title."""
+    for match in TITLED.finditer(document.text):
+        yield Region(match.start(), match.end(), (match["title"], match["source"]), write_file)
+
+
+class UntitledParser(CodeBlockParser):
+    """Leaves the blocks with a title to `parse_files`."""
+
+    def __call__(self, document: Document) -> Iterator[Region]:
         for region in super().__call__(document):
-            first = document.text[region.start :].partition("\n")[0]
-            if "title=" not in first:
+            if "title=" not in document.text[region.start :].partition("\n")[0]:
                 yield region
 
 
 pytest_collect_file = Sybil(
     parsers=[
-        FileParser("python", run_python),
-        FileParser("bash", run_shell),
-        FileParser("console", run_console),
+        UntitledParser("python", run_python),
+        UntitledParser("bash", run_shell),
+        UntitledParser("console", run_console),
+        parse_files,
         SkipParser(),
     ],
     patterns=["README.md", "docs/**/*.md"],
