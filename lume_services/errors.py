@@ -182,6 +182,10 @@ class ResultCorruptError(ResultsDBError, ValueError):
     """A stored result is damaged: its content does not match its unique hash, or is not readable."""
 
 
+class ResultTypeNotRegistered(LUMEServicesError, LookupError):
+    """A stored result names a class that this process does not know."""
+
+
 class QueryError(ResultsDBError, ValueError):
     """A query uses an operator or a form that is not supported."""
 
@@ -207,6 +211,18 @@ class FlowCancelledError(BackendError, RuntimeError):
 
 class RunTimeoutError(BackendError, TimeoutError):
     """A flow run did not end within the time given."""
+
+
+class RunConfigError(ProblemsError, ValueError):
+    """A run config is not valid for its backend."""
+
+
+class FlowParametersError(ProblemsError, TypeError):
+    """A run was asked for with parameters that its flow does not have, or without one that it needs."""
+
+
+class NotAFlowError(BackendError, TypeError):
+    """What was given to be run or registered is not a Prefect flow."""
 
 
 class FlowNotFoundError(BackendError, LookupError):

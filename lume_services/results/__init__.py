@@ -1,1 +1,19 @@
-""""""
+"""Results: records of model runs, how they are found, and how they leave the store."""
+
+from lume_services.results.export import export_results
+from lume_services.results.impact import ImpactResult
+from lume_services.results.provenance import Provenance
+from lume_services.results.registry import get_result_from_string, get_result_types
+from lume_services.results.result import Result, load_result
+from lume_services.results.where import parse_where
+
+__all__ = [
+    "ImpactResult",
+    "Provenance",
+    "Result",
+    "export_results",
+    "get_result_from_string",
+    "get_result_types",
+    "load_result",
+    "parse_where",
+]

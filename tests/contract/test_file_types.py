@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from datetime import UTC
 
 import h5py
 import numpy as np
@@ -364,6 +365,7 @@ def test_hdf5_is_self_describing(tmp_path):
         | st.text(st.characters(exclude_categories=["Cs"]))
         | st.binary()
         | st.complex_numbers(allow_nan=False)
+        | st.datetimes(timezones=st.just(UTC))
         | arrays(st.sampled_from(["f8", "i4", "?", "U3", "M8[ns]", "c16"]), array_shapes(min_dims=0)),
         lambda inner: (
             st.lists(inner)

@@ -202,9 +202,7 @@ def test_run_lume_model(run, lume_context):
 
     def both() -> Any:
         plain = run_lume_model(model, {"gradient": 4.0})
-        stored = run_lume_model(
-            model, {"gradient": 2.0}, ["focal_length", "gradient"], project_name="quads"
-        )
+        stored = run_lume_model(model, {"gradient": 2.0}, ["focal_length", "gradient"], project_name="quads")
         return plain, stored
 
     plain, stored = run(both)

@@ -1,1 +1,16 @@
-""""""
+"""The scheduling service, its backends and their run configs."""
+
+from lume_services.services.scheduling.base import DEFAULT_PROJECT, Backend, LogEntry, RunHandle
+from lume_services.services.scheduling.run_config import LocalRunConfig, PrefectRunConfig, RunConfig
+from lume_services.services.scheduling.service import SchedulingService
+
+__all__ = [  # noqa: RUF022
+    "SchedulingService",
+    "Backend",
+    "RunHandle",
+    "LogEntry",
+    "RunConfig",
+    "LocalRunConfig",
+    "PrefectRunConfig",
+    "DEFAULT_PROJECT",
+]

@@ -1,0 +1,205 @@
+"""Find the tasks that a flow calls, by reading its code."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+import textwrap
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec, resolve_name
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+from prefect import Flow, Task
+
+# With these, a flow can get at a task in ways that its code does not show.
+_DYNAMIC = {"globals", "eval", "exec", "__import__", "import_module"}
+_LARGEST_CONTAINER = 1000
+# This package calls no task behind the back of a flow.
+_LIBRARY = re.compile(r"lume_services(\.(?!examples\b)|$)")
+
+
+@dataclass
+class TasksOfFlow:
+    """The tasks of a flow, as far as its code shows them.
+
+    Attributes:
+        tasks: The tasks by name; None for a name that is only seen, as in `with_options(name=…)`.
+        complete: Whether there can be no other ones.
+    """
+
+    tasks: dict[str, Task[..., Any] | None] = field(default_factory=dict)
+    complete: bool = True
+
+
+def tasks_of(flow: Flow[..., Any]) -> TasksOfFlow:
+    """Find the tasks that a flow calls, in its code and in what it calls of its own package.
+
+    Nothing runs. Rather a task too many is found than one too few: whoever looks for a name that is
+    not found may be told so. Code that looks tasks up dynamically makes the answer incomplete.
+    """
+    reader = _Reader(flow.fn.__module__.partition(".")[0])
+    reader.function(flow.fn)
+    return reader.found
+
+
+@dataclass(frozen=True)
+class _Code:
+    """Statements, what the names in them stand for, and the package that they are in."""
+
+    statements: Sequence[ast.stmt]
+    names: Mapping[str, Any]
+    package: str | None
+
+    def nodes(self) -> Iterator[ast.AST]:
+        for statement in self.statements:
+            yield from ast.walk(statement)
+
+
+class _Reader:
+    def __init__(self, package: str) -> None:
+        self.package = package
+        self.found = TasksOfFlow()
+        self.seen: set[int | str] = set()
+
+    def function(self, function: Any) -> None:
+        function = inspect.unwrap(function)
+        body = _body_of(function)
+        if body is None:
+            self.found.complete = False
+        else:
+            self.read(_Code(body, _names_of(function), function.__globals__.get("__package__")))
+
+    def read(self, code: _Code) -> None:
+        for node in code.nodes():
+            if isinstance(node, ast.Call):
+                self.call(node, code.names)
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                if any("task" in _called(decorator) for decorator in node.decorator_list):
+                    self.found.tasks.setdefault(node.name, None)
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    self.module(alias.name, None)
+            elif isinstance(node, ast.ImportFrom):
+                name = resolve_name("." * node.level + (node.module or ""), code.package)
+                self.module(name, [alias.name for alias in node.names])
+            elif isinstance(node, ast.Name) and node.id in code.names:
+                self.value(code.names[node.id])
+            elif isinstance(node, ast.Attribute):
+                self.attribute(node, code.names)
+
+    def call(self, node: ast.Call, names: Mapping[str, Any]) -> None:
+        called = _called(node)
+        if called in _DYNAMIC or (called == "getattr" and node.args and _module_at(node.args[0], names)):
+            self.found.complete = False
+        for keyword in node.keywords if called in ("task", "with_options") else ():
+            if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
+                self.found.tasks.setdefault(str(keyword.value.value), None)
+            elif keyword.arg in ("name", None):
+                self.found.complete = False
+
+    def module(self, name: str, members: Collection[str] | None) -> None:
+        """Follow an import that stands inside of a function; what is not loaded yet is only read."""
+        loaded = sys.modules.get(name)
+        if loaded is not None:
+            for member, value in vars(loaded).items():
+                if (members is None and isinstance(value, Task)) or member in (members or ()):
+                    self.value(value)
+        elif name.partition(".")[0] == self.package and name not in self.seen:
+            self.seen.add(name)
+            statements = _statements_of(name)
+            if statements is None:
+                self.found.complete = False
+            else:
+                self.read(_Code(statements, {}, name.rpartition(".")[0] or None))
+
+    def attribute(self, node: ast.Attribute, names: Mapping[str, Any]) -> None:
+        """Follow `module.task`, and no other attribute: reading one may run code."""
+        owner = _module_at(node.value, names)
+        if owner is not None and hasattr(owner, node.attr):
+            self.value(getattr(owner, node.attr))
+
+    def value(self, value: Any) -> None:
+        if id(value) in self.seen:
+            return
+        self.seen.add(id(value))
+        if isinstance(value, Task):
+            self.found.tasks[value.name] = value
+            # A task that is called by a task belongs to the same flow run.
+            self.value(value.fn)
+        elif isinstance(value, list | tuple | set | frozenset | dict):
+            self.items(value.values() if isinstance(value, dict) else value)
+        elif isinstance(value, FunctionType | type):
+            if self.ours(value):
+                self.definition(value)
+        elif self.ours(type(value)):
+            self.value(type(value))
+            self.items(getattr(value, "__dict__", {}).values())
+
+    def items(self, items: Collection[Any]) -> None:
+        if len(items) > _LARGEST_CONTAINER:
+            self.found.complete = False
+            return
+        for item in items:
+            self.value(item)
+
+    def definition(self, value: FunctionType | type) -> None:
+        if isinstance(value, FunctionType):
+            self.function(value)
+            return
+        for member in vars(value).values():
+            function = inspect.unwrap(getattr(member, "__func__", getattr(member, "fget", member)))
+            # What dataclasses and the like generate has no file, and calls no tasks.
+            if not isinstance(function, FunctionType) or not function.__code__.co_filename.startswith("<"):
+                self.value(function)
+
+    def ours(self, thing: Any) -> bool:
+        module = str(getattr(thing, "__module__", ""))
+        return module.partition(".")[0] == self.package and not _LIBRARY.match(module)
+
+
+def _body_of(function: Any) -> list[ast.stmt] | None:
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+    first = tree.body[0]
+    return first.body if isinstance(first, ast.FunctionDef | ast.AsyncFunctionDef) else None
+
+
+def _statements_of(module: str) -> list[ast.stmt] | None:
+    try:
+        spec = find_spec(module)
+        origin = spec.origin if spec and spec.has_location else None
+        return ast.parse(Path(origin).read_bytes()).body if origin else None
+    except (ImportError, OSError, SyntaxError, ValueError):
+        return None
+
+
+def _names_of(function: Any) -> dict[str, Any]:
+    names = dict(function.__globals__)
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        try:
+            names[name] = cell.cell_contents
+        except ValueError:  # a name that is given its value later
+            continue
+    return names
+
+
+def _called(node: ast.expr) -> str:
+    """Return the last name of a call or a decorator: `task` for `@prefect.task(retries=1)`."""
+    function = node.func if isinstance(node, ast.Call) else node
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def _module_at(node: ast.expr, names: Mapping[str, Any]) -> ModuleType | None:
+    found: Any = None
+    if isinstance(node, ast.Name):
+        found = names.get(node.id)
+    elif isinstance(node, ast.Attribute):
+        found = getattr(_module_at(node.value, names), node.attr, None)
+    return found if isinstance(found, ModuleType) else None

@@ -1,0 +1,134 @@
+"""What must be given for a run: one typed group of parameters per step."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import ErrorDetails
+
+from lume_services.errors import choose_from
+from lume_services.flows.document import Loc
+from lume_services.flows.findings import Findings
+from lume_services.flows.parse import Steps
+from lume_services.flows.signature import Signature, type_name
+from lume_services.flows.spec import StepSpec
+
+
+def input_group(step: StepSpec, signature: Signature) -> type[BaseModel]:
+    """Return the form of a step: its parameters that no other step gives.
+
+    A value in the spec is the default of its parameter. The names of the parameters are the aliases
+    of the fields, because a parameter may have a name that a pydantic model cannot.
+    """
+    fields: dict[str, Any] = {}
+    for number, (name, parameter) in enumerate(signature.parameters.items()):
+        if name in step.mapped_parameters:
+            continue
+        default = step.parameters.get(name, ... if parameter.required else parameter.default)
+        fields[f"p{number}"] = (parameter.annotation, Field(default=default, alias=name, title=name))
+    config = ConfigDict(arbitrary_types_allowed=True, extra="allow" if signature.open else "forbid")
+    return create_model(step.step, __config__=config, **fields)
+
+
+def group_values(group: BaseModel) -> dict[str, Any]:
+    """Return the values that a form holds by the names of the parameters."""
+    fields = type(group).model_fields
+    named = {field.alias or name: getattr(group, name) for name, field in fields.items()}
+    return {**named, **(group.model_extra or {})}
+
+
+def check_values(
+    steps: Steps, signatures: Mapping[int, Signature], given: Mapping[str, Any] | None, findings: Findings
+) -> None:
+    """Check the values of parameters: those in the spec, and those given for a run.
+
+    Args:
+        steps: The steps by position.
+        signatures: The signatures of the flows that were found, by the position of their step.
+        given: Values for a run, by step and parameter. None: there is no run yet, so one may be missing.
+        findings: Takes the problems.
+    """
+    known = findings.document.step_names()
+    for name, values in (given or {}).items():
+        if name not in known:
+            message = f"values are given for {name!r}, but there is no such step."
+            findings.problem((), message, choose_from(name, known))
+        elif not isinstance(values, Mapping):
+            message = f"the values of a step must be a dict by parameter, not {values!r}."
+            findings.problem(("composing_flows", known.index(name)), message)
+    for index, step in steps.items():
+        values = (given or {}).get(step.step, {})
+        if index in signatures and isinstance(values, Mapping):
+            _StepValues(step, index, signatures[index], findings).check(values, given is not None)
+
+
+class _StepValues:
+    def __init__(self, step: StepSpec, index: int, signature: Signature, findings: Findings) -> None:
+        self.step = step
+        self.loc: Loc = ("composing_flows", index)
+        self.signature = signature
+        self.findings = findings
+
+    def check(self, given: Mapping[str, Any], must_be_whole: bool) -> None:
+        mapped = self.step.mapped_parameters
+        for name in given:
+            if name in mapped:
+                message = (
+                    f"a value is given, but the step {mapped[name].parent_flow_name!r} gives this parameter."
+                )
+                self.problem(name, message, "Leave the value out, or take the mapping out of the spec.")
+        values = {str(name): value for name, value in {**self.step.parameters, **given}.items()}
+        free = {name: value for name, value in values.items() if name not in mapped}
+        misfits: dict[str, list[ErrorDetails]] = {}
+        try:
+            input_group(self.step, self.signature).model_validate(free)
+        except ValidationError as error:
+            for detail in error.errors():
+                misfits.setdefault(str(detail["loc"][0]), []).append(detail)
+        for name, details in misfits.items():
+            if name in free and name in self.signature.parameters:
+                self.does_not_fit(name, free[name], details)
+            elif name in free:
+                self.unknown(name)
+            elif must_be_whole and name not in self.mentioned():
+                self.missing(name)
+
+    def unknown(self, name: str) -> None:
+        unmapped = self.signature.parameters.keys() - self.step.mapped_parameters.keys()
+        remedy = choose_from(name, unmapped) if unmapped else "No parameter of it is left to give."
+        self.problem(name, f"the flow {self.step.name!r} has no such parameter.", remedy)
+
+    def does_not_fit(self, name: str, value: Any, details: Sequence[ErrorDetails]) -> None:
+        expected = type_name(self.signature.parameters[name].annotation)
+        shown = "the value" if "Secret" in expected else reprlib.repr(value)
+        reasons = "; ".join(dict.fromkeys(detail["msg"] for detail in details))
+        inner = details[0]["loc"][1:] if len(details) == 1 else ()
+        place = f" at {''.join(f'[{key!r}]' for key in inner)}" if inner else ""
+        self.problem(name, f"{shown} does not fit {expected}{place}: {reasons}.", None)
+
+    def missing(self, name: str) -> None:
+        message = f"the parameter {name!r} of the flow {self.step.name!r} has no value."
+        remedy = (
+            f"Give it for a run, as --set {self.step.step}.{name}=VALUE, or write it under parameters, "
+            "or map it from another step."
+        )
+        self.findings.problem(self.loc, message, remedy)
+
+    def problem(self, name: str, message: str, remedy: str | None) -> None:
+        self.findings.problem((*self.loc, "parameters", name), message, remedy)
+
+    def mentioned(self) -> set[str]:
+        """Return the names in parts of the step whose form is wrong: a value was meant to be there."""
+        written = self.findings.document.data["composing_flows"][self.loc[1]]
+        return {name for key, part in written.items() if key != "run_config" for name in _names_in(part)}
+
+
+def _names_in(part: Any) -> Iterator[str]:
+    if isinstance(part, Mapping):
+        yield from part
+    elif isinstance(part, list | tuple):
+        for item in part:
+            yield from [item] if isinstance(item, str) else _names_in(item)

@@ -1,0 +1,103 @@
+"""One flow run inside of another, that can be stopped, and asked for the results of its tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from prefect import Flow, tags
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+from prefect.exceptions import Abort
+from prefect.states import Cancelled
+
+from lume_services.services.scheduling import PrefectRunConfig
+from lume_services.services.scheduling.backends.interruption import Interruption
+from lume_services.services.scheduling.backends.surroundings import surroundings
+from lume_services.services.scheduling.recording import TaskRecorder
+from lume_services.services.scheduling.wrapping import run_within
+
+
+class Subflow:
+    """A run of a flow as part of the flow run that it is started in.
+
+    Args:
+        flow: The flow.
+        name: The name of the run, unless the flow gives its runs a name.
+        run_config: Its tags, and the environment and folder to run in.
+        task_names: The tasks whose results are asked for later.
+
+    Attributes:
+        run_id: The id of the flow run, once there is one.
+    """
+
+    def __init__(
+        self, flow: Flow[..., Any], name: str, run_config: PrefectRunConfig, task_names: Collection[str]
+    ) -> None:
+        self.run_id: str | None = None
+        self._flow = flow if flow.flow_run_name else flow.with_options(flow_run_name=lambda: name)
+        self._run_config = run_config
+        self._recorder = TaskRecorder(task_names)
+        self._interruption = Interruption()
+
+    def run(self, parameters: Mapping[str, Any]) -> Any:
+        """Run the flow in this thread and return its value; what the flow raises is raised.
+
+        Raises:
+            Abort: `cancel` was called.
+        """
+        flow = self._recorder.watch(self._flow)
+        for context in (self._interruption.possible, self._noted):
+            flow = run_within(context, flow)
+        variables = self._run_config.job_variables
+        with (
+            tags(*self._run_config.tags),
+            surroundings(variables.get("env", {}), variables.get("working_dir")),
+        ):
+            try:
+                return _value_of(flow(**parameters))
+            except Abort:
+                # The engine leaves it to whoever stops a flow to say how the run ended.
+                self._set_cancelled()
+                raise
+
+    def task_result(self, name: str) -> Any:
+        """Return what a task of the flow returned; a list, if it was called more than once.
+
+        Raises:
+            TaskNotInFlowError: No task of that name ran.
+            TaskNotCompletedError: The task, or one of its calls, did not complete.
+        """
+        return self._recorder.result(name)
+
+    def cancel(self) -> None:
+        """Ask the flow to stop, and return at once. It stops when Python code runs again in its thread."""
+        self._interruption.request()
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        context = FlowRunContext.get()
+        if context is not None and context.flow_run is not None:
+            self.run_id = str(context.flow_run.id)
+        yield
+
+    def _set_cancelled(self) -> None:
+        if self.run_id is not None:
+            with get_client(sync_client=True) as client:
+                client.set_flow_run_state(self.run_id, Cancelled(), force=True)
+
+
+def _value_of(returned: Any) -> Any:
+    """Return the value of a flow from what its call returned: that of an async flow has to be awaited."""
+    if inspect.iscoroutine(returned):
+        return asyncio.run(returned)
+    if inspect.isasyncgen(returned):
+        return asyncio.run(_collected(returned))
+    return list(returned) if inspect.isgenerator(returned) else returned
+
+
+async def _collected(items: AsyncIterator[Any]) -> list[Any]:
+    return [item async for item in items]

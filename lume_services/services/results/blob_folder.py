@@ -1,0 +1,177 @@
+"""Blobs as files, named by their digest: equal ones are one file."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lume_services.errors import BlobCorruptError
+from lume_services.services.results.sqlite import explain_os_error
+from lume_services.values.blobs import CHUNK_BYTES, Blob, BlobReader
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_DIGEST_BYTES = 32
+_ABANDONED_SECONDS = 3600
+
+
+class BlobFolder:
+    """A folder of blobs. A file `ab/ab34…` holds the bytes, then the digests of their chunks.
+
+    A file appears under its name when it is complete. Nothing here is remembered, so that any number of
+    processes may use the same folder.
+
+    Args:
+        path: The folder; made when it is first used.
+        durable: Whether a stored blob survives the loss of power, not only the end of the process.
+    """
+
+    def __init__(self, path: Path, *, durable: bool) -> None:
+        self.path = path
+        self._durable = durable
+
+    def put(self, blob: Blob) -> None:
+        """Store a blob, unless it is there.
+
+        Raises:
+            ResultsDBError: It cannot be written.
+        """
+        if self.has(blob):
+            return
+        file = self._file(blob.digest)
+        unfinished = self._unfinished / secrets.token_hex(16)
+        try:
+            try:
+                self._write(unfinished, blob)
+                file.parent.mkdir(exist_ok=True)
+                unfinished.replace(file)
+            finally:
+                unfinished.unlink(missing_ok=True)
+            if self._durable:
+                for folder in (file.parent, self.path):
+                    _sync(folder)
+        except OSError as error:
+            raise explain_os_error(error, self.path) from error
+
+    def has(self, blob: Blob) -> bool:
+        """Tell whether a blob is there in its full length."""
+        try:
+            return self._file(blob.digest).stat().st_size == blob.nbytes + len(blob.chunks)
+        except FileNotFoundError:
+            return False
+
+    def open(self, digest: str, record_id: str) -> BlobReader:
+        """Return a reader of a blob. It opens the file for each read, so that many may be held.
+
+        Args:
+            digest: Of the blob.
+            record_id: The record that refers to it, for errors.
+
+        Raises:
+            BlobCorruptError: The blob is missing or damaged.
+            ResultsDBError: It cannot be read.
+        """
+        return _FileReader(digest, self._file(digest), record_id)
+
+    def remove(self, digest: str) -> bool:
+        """Remove a blob; return whether it was there."""
+        try:
+            self._file(digest).unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise explain_os_error(error, self.path) from error
+        return True
+
+    def digests(self) -> Iterator[str]:
+        """Yield the digests of the blobs that are there."""
+        for file in self.path.glob("??/*"):
+            if _DIGEST.fullmatch(file.name):
+                yield file.name
+
+    def remove_unfinished(self, *, age_seconds: float = _ABANDONED_SECONDS) -> int:
+        """Remove what writers left that were killed; return how many files.
+
+        Args:
+            age_seconds: Files changed since then may still be written.
+        """
+        oldest = time.time() - age_seconds
+        left = [file for file in self._unfinished.glob("*") if file.stat().st_mtime <= oldest]
+        for file in left:
+            file.unlink(missing_ok=True)
+        return len(left)
+
+    @property
+    def _unfinished(self) -> Path:
+        return self.path / "unfinished"
+
+    def _file(self, digest: str) -> Path:
+        if not _DIGEST.fullmatch(digest):
+            raise BlobCorruptError(f"{digest!r} is not the digest of a blob.", where=str(self.path))
+        return self.path / digest[:2] / digest
+
+    def _write(self, file: Path, blob: Blob) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("xb") as stream:
+            stream.write(blob.buffer)
+            stream.write(blob.chunks)
+            if self._durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+
+
+class _FileReader(BlobReader):
+    """Reads a blob from its file, and names the file and the record in errors."""
+
+    def __init__(self, digest: str, file: Path, record_id: str) -> None:
+        self._file = file
+        self._record_id = record_id
+        with self._explained():
+            with file.open("rb") as stream:
+                size = os.fstat(stream.fileno()).st_size
+                nbytes = size - _DIGEST_BYTES * -(-size // (CHUNK_BYTES + _DIGEST_BYTES))
+                stream.seek(max(nbytes, 0))
+                chunks = stream.read()
+            super().__init__(digest, nbytes, chunks, self._bytes)
+
+    def read(self, start: int = 0, stop: int | None = None) -> memoryview:
+        with self._explained():
+            return super().read(start, stop)
+
+    def _bytes(self, start: int, stop: int) -> memoryview:
+        data = memoryview(bytearray(stop - start))
+        with self._file.open("rb") as stream:
+            stream.seek(start)
+            return data[: stream.readinto(data)]
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise self._damaged("a blob is missing.") from error
+        except OSError as error:
+            raise explain_os_error(error, self._file) from error
+        except BlobCorruptError as error:
+            raise self._damaged(error.message) from error
+
+    def _damaged(self, what: str) -> BlobCorruptError:
+        return BlobCorruptError(
+            what,
+            where=f"record {self._record_id}, {self._file}",
+            remedy="Restore the file from a backup, or run the calculation again.",
+            digest=self._file.name,
+            record_id=self._record_id,
+        )
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,122 @@
+"""`ResultsDBService`: the configured results store, as the rest of the program sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lume_services.services.results.base import ResultsDB
+from lume_services.services.results.columns import column_names, flatten
+from lume_services.services.results.record import DATE_MODIFIED
+from lume_services.services.results.selection import SortSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class ResultsDBService:
+    """Stores and finds results.
+
+    Args:
+        results_db: Provides the store; asked at every call, so that an override in the container is seen at
+            once.
+    """
+
+    def __init__(self, results_db: Callable[[], ResultsDB]) -> None:
+        self._results_db = results_db
+
+    def insert_one(self, item: Mapping[str, Any], *, collection: str) -> str:
+        """Store an item, once, and return the id of its record; see `ResultsDB.insert_one`."""
+        return self._results_db().insert_one(item, collection=collection)
+
+    def insert_many(self, items: Iterable[Mapping[str, Any]], *, collection: str) -> list[str]:
+        """Store many items, each once, and return their ids; see `ResultsDB.insert_many`."""
+        return self._results_db().insert_many(items, collection=collection)
+
+    def find(
+        self,
+        *,
+        collection: str,
+        query: Mapping[str, Any] | None = None,
+        fields: Sequence[str] | None = None,
+        sort: SortSpec | None = None,
+        limit: int | None = None,
+        skip: int = 0,
+    ) -> Iterator[dict[str, Any]]:
+        """Stream the records that match; see `ResultsDB.find`."""
+        return self._results_db().find(
+            collection=collection, query=query, fields=fields, sort=sort, limit=limit, skip=skip
+        )
+
+    def find_one(
+        self,
+        *,
+        collection: str,
+        query: Mapping[str, Any] | None = None,
+        fields: Sequence[str] | None = None,
+        sort: SortSpec | None = None,
+    ) -> dict[str, Any] | None:
+        """Return the first record that matches, or None; see `ResultsDB.find`."""
+        return self._results_db().find_one(collection=collection, query=query, fields=fields, sort=sort)
+
+    def find_all(self, *, collection: str) -> Iterator[dict[str, Any]]:
+        """Stream all records of a collection in the order of insertion."""
+        return self._results_db().find_all(collection=collection)
+
+    def latest(
+        self,
+        *,
+        collection: str,
+        query: Mapping[str, Any] | None = None,
+        fields: Sequence[str] | None = None,
+    ) -> dict[str, Any] | None:
+        """Return the record that matches and has the last `date_modified`, or None."""
+        return self.find_one(collection=collection, query=query, fields=fields, sort=f"-{DATE_MODIFIED}")
+
+    def count(self, *, collection: str, query: Mapping[str, Any] | None = None) -> int:
+        """Return how many records match; see `ResultsDB.count`."""
+        return self._results_db().count(collection=collection, query=query)
+
+    def delete(self, *, collection: str, query: Mapping[str, Any]) -> int:
+        """Delete the records that match and return how many; see `ResultsDB.delete`."""
+        return self._results_db().delete(collection=collection, query=query)
+
+    def collections(self) -> list[str]:
+        """Return the names of the collections that hold records, sorted."""
+        return self._results_db().collections()
+
+    def configure(self, indices: Mapping[str, Sequence[str]]) -> None:
+        """Make queries on some paths fast; see `ResultsDB.configure`."""
+        self._results_db().configure(indices)
+
+    def to_dataframe(
+        self,
+        *,
+        collection: str,
+        query: Mapping[str, Any] | None = None,
+        fields: Sequence[str] | None = None,
+        sort: SortSpec | None = None,
+        limit: int | None = None,
+    ) -> pd.DataFrame:
+        """Return the records that match as a table.
+
+        Args:
+            collection: As for `find`, as are the others.
+            query: A MongoDB filter.
+            fields: Dotted paths of the columns to have.
+            sort: The order of the rows.
+            limit: At most so many rows.
+
+        Returns:
+            One row per record. Nested keys are joined by dots, so `outputs.x` and `inputs.x` are two columns.
+            What a record lacks is NaN. An array is one cell, read when it is used.
+        """
+        import pandas as pd
+
+        found = self.find(collection=collection, query=query, fields=fields, sort=sort, limit=limit)
+        rows = [flatten(record) for record in found]
+        names = column_names(key for row in rows for key in row)
+        columns = {
+            name: pd.Series([row.get(keys, float("nan")) for row in rows]) for keys, name in names.items()
+        }
+        return pd.DataFrame(columns)

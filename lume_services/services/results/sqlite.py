@@ -1,0 +1,251 @@
+"""One SQLite file: made in one step, one connection per process, errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lume_services.errors import ResultsDBError
+
+_BUSY_SECONDS = 60
+
+# File systems that several machines may share: SQLite's write-ahead log needs shared memory and fails there.
+_SHARED_FILESYSTEMS = frozenset(
+    {
+        "9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "orangefs",
+        "panfs", "smb3", "smbfs", "virtiofs", "wekafs",
+    }
+)  # fmt: skip
+
+_ANOTHER_FOLDER = "or choose another folder for the results store."
+_PERMISSION = f"Ask for the permission to write it and its folder, {_ANOTHER_FOLDER}"
+_NOT_OURS = f"Move it away, {_ANOTHER_FOLDER}"
+_REMEDIES = {
+    sqlite3.SQLITE_BUSY: "Another process has kept it locked for a minute; wait for it, or stop it.",
+    sqlite3.SQLITE_CANTOPEN: _PERMISSION,
+    sqlite3.SQLITE_CORRUPT: "Restore it from a backup, or recover it with: sqlite3 FILE .recover",
+    sqlite3.SQLITE_FULL: "Free some space on its disk, or raise your quota.",
+    sqlite3.SQLITE_IOERR: "Check its disk: is there space left, does the file system work and allow locks?",
+    sqlite3.SQLITE_NOTADB: _NOT_OURS,
+    sqlite3.SQLITE_PERM: _PERMISSION,
+    sqlite3.SQLITE_PROTOCOL: f"Its file system does not lock files; mount it with locks, {_ANOTHER_FOLDER}",
+    sqlite3.SQLITE_READONLY: _PERMISSION,
+}
+
+
+@dataclass(frozen=True)
+class Format:
+    """What marks a file as ours.
+
+    Attributes:
+        application_id: Identifies the program.
+        version: Of the schema.
+        schema: The SQL that makes the tables.
+    """
+
+    application_id: int
+    version: int
+    schema: str
+
+
+class Database:
+    """A SQLite file, opened at first use.
+
+    It has one connection per process, which its threads take in turn. After a fork, the child opens its own.
+
+    Args:
+        path: The file; made with its folder when it is first used.
+        layout: The format that the file has, or gets.
+        durable: Whether a commit survives the loss of power, not only the end of the process.
+    """
+
+    def __init__(self, path: Path, layout: Format, *, durable: bool) -> None:
+        self.path = path
+        self._layout = layout
+        self._durable = durable
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._closer: weakref.finalize[[], Database] | None = None
+        self._inode: int | None = None
+        _databases.add(self)
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Have the connection for some statements that read.
+
+        Raises:
+            ResultsDBError: The file cannot be read.
+        """
+        with self._lock, self._explained():
+            yield self._connected()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Have the connection for one transaction, which ends with the block: all of it or nothing.
+
+        Raises:
+            ResultsDBError: The file cannot be written.
+        """
+        with self._lock, self._explained():
+            connection = self._connected()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Close the connection; the next use opens it again."""
+        with self._lock, self._explained():
+            if self._closer is not None:
+                self._closer()
+            self._connection = self._closer = None
+
+    def forget(self) -> None:
+        """Leave the connection to the parent process: SQLite forbids to use or to close it in the child."""
+        if self._connection is not None:
+            _of_the_parent.append(self._connection)
+        if self._closer is not None:
+            self._closer.detach()
+        self._lock = threading.Lock()  # another thread of the parent may have held it
+        self._connection = self._closer = None
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._closer is not None and self._inode != _inode(self.path):
+            # Someone removed or replaced the file: what is written to the old one would be lost.
+            self._closer()
+            self._connection = self._closer = None
+        if self._connection is None:
+            if not self.path.exists():
+                self._create()
+            connection = sqlite3.connect(
+                f"{self.path.as_uri()}?mode=rw",
+                uri=True,
+                timeout=_BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                self._check(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+            self._closer = weakref.finalize(self, connection.close)
+            self._inode = _inode(self.path)
+        return self._connection
+
+    def _create(self) -> None:
+        """Make the file elsewhere and give it its name when it is complete: no process sees half of it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = self.path.with_name(f"{self.path.name}.{secrets.token_hex(8)}")
+        try:
+            connection = sqlite3.connect(unfinished, isolation_level=None)
+            try:
+                mode = "DELETE" if is_shared(self.path.parent) else "WAL"
+                connection.execute(f"PRAGMA journal_mode = {mode}")
+                connection.execute(f"PRAGMA application_id = {self._layout.application_id}")
+                connection.execute(f"PRAGMA user_version = {self._layout.version}")
+                connection.executescript(self._layout.schema)
+            finally:
+                connection.close()
+            self.path.hardlink_to(unfinished)
+        except FileExistsError:
+            pass  # another process was quicker
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        [found] = connection.execute("PRAGMA application_id").fetchone()
+        if found != self._layout.application_id:
+            raise ResultsDBError(
+                "this SQLite file is not a results store.",
+                where=str(self.path),
+                remedy=_NOT_OURS,
+            )
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+        if version != self._layout.version:
+            raise ResultsDBError(
+                f"this results store has format {version}; this version of LUME-services knows format "
+                f"{self._layout.version}.",
+                where=str(self.path),
+                remedy="Use the version of LUME-services that wrote it, or another folder.",
+            )
+        [mode] = connection.execute("PRAGMA journal_mode").fetchone()
+        if mode == "wal" and is_shared(self.path.parent):
+            connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+        except OSError as error:
+            raise explain_os_error(error, self.path) from error
+
+    def _explain(self, error: sqlite3.Error) -> ResultsDBError:
+        code = getattr(error, "sqlite_errorcode", None) or 0
+        return ResultsDBError(
+            f"SQLite says: {error}.", where=str(self.path), remedy=_REMEDIES.get(code & 0xFF), code=code
+        )
+
+
+def explain_os_error(error: OSError, path: Path) -> ResultsDBError:
+    """Return the error that tells the user of a failed operation on a file of a store."""
+    return ResultsDBError(
+        f"{error.strerror or error}.",
+        where=str(error.filename or path),
+        remedy="Check that the results store is a folder that you may write in, and that its disk has space.",
+        code=error.errno,
+    )
+
+
+def is_shared(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
+    """Tell whether a folder lies on a file system that several machines may share.
+
+    Args:
+        folder: The folder.
+        mounts: Where the system lists what is mounted; without that list the answer is no.
+    """
+    try:
+        lines = mounts.read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return False
+    place = folder.resolve()
+    kinds = {}
+    for line in lines:
+        _, point, kind, *_ = line.split(" ")
+        kinds[Path(point.replace("\\040", " "))] = kind
+    kind = next((kinds[above] for above in (place, *place.parents) if above in kinds), "")
+    return kind in _SHARED_FILESYSTEMS or kind.startswith("fuse")
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_of_the_parent: list[sqlite3.Connection] = []
+
+
+def _forget_all() -> None:
+    for database in list(_databases):
+        database.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

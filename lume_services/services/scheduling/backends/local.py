@@ -1,0 +1,156 @@
+"""The local backend: flows run in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from prefect import Flow
+from pydantic import SecretStr
+from typing_extensions import override
+
+from lume_services.errors import FlowNotFoundError, choose_from
+from lume_services.services.scheduling.api import PrefectAPI, connect
+from lume_services.services.scheduling.backends.local_run import LocalRun
+from lume_services.services.scheduling.base import DEFAULT_PROJECT, Backend, require_flow, value_of
+from lume_services.services.scheduling.parameters import bind_parameters
+from lume_services.services.scheduling.run_config import LocalRunConfig, RunConfig
+from lume_services.services.scheduling.standin import stop_stand_in
+
+
+class LocalBackend(Backend):
+    """Runs Prefect flows, sync or async, in this process.
+
+    The engine is Prefect's own. It keeps its runs in the API of `api_url`, else in the one of Prefect's
+    setting `PREFECT_API_URL`, where they show in the UI; without either in the memory of this process,
+    and no server is needed or started. Then there is no pausing, and no blocks, variables, deployments
+    or concurrency limits; a flow that asks for one fails with `UnsupportedRouteError`.
+
+    A run is one of its own, not a subflow, also when it is started inside a flow; for a subflow, call
+    the flow. Registered flows are known as long as this backend.
+
+    Args:
+        api_url: The URL of a Prefect API, as `http://127.0.0.1:4200/api`.
+        api_auth_string: The credentials for it, `user:password`.
+    """
+
+    run_config_type: ClassVar[type[RunConfig]] = LocalRunConfig
+
+    def __init__(self, api_url: str | None = None, api_auth_string: SecretStr | None = None) -> None:
+        self._api_url = api_url
+        self._auth_string = api_auth_string
+        self._connection: PrefectAPI | None = None
+        self._lock = threading.Lock()
+        self._projects: dict[str, dict[str, tuple[Flow[..., Any], frozenset[str]]]] = {DEFAULT_PROJECT: {}}
+
+    @override
+    def create_project(self, project_name: str) -> None:
+        with self._lock:
+            self._projects.setdefault(project_name, {})
+
+    @override
+    def register_flow(
+        self, flow: Flow[..., Any], project_name: str = DEFAULT_PROJECT, labels: Iterable[str] = ()
+    ) -> str:
+        require_flow(flow)
+        self.create_project(project_name)
+        self._projects[project_name][flow.name] = flow, frozenset(labels)
+        return f"{flow.name}/{project_name}"
+
+    @override
+    def load_flow(self, name: str, project_name: str | None = None) -> Flow[..., Any]:
+        return self._registered(name, project_name)[0]
+
+    @override
+    def run(
+        self,
+        flow: Flow[..., Any] | str,
+        parameters: Mapping[str, Any] | None = None,
+        run_config: RunConfig | Mapping[str, Any] | None = None,
+    ) -> LocalRun:
+        handle = self._new_run(flow, parameters, run_config)
+        handle.start()
+        return handle
+
+    @override
+    def run_and_return(
+        self,
+        flow: Flow[..., Any] | str,
+        parameters: Mapping[str, Any] | None = None,
+        run_config: RunConfig | Mapping[str, Any] | None = None,
+        *,
+        task_name: str | None = None,
+        timeout: float | None = None,
+        cancel_on_timeout: bool = True,
+    ) -> Any:
+        """Run a flow to its end and return its value, see `Backend.run_and_return`.
+
+        Without a timeout the flow runs in the calling thread, so that Ctrl-C and the timeouts of
+        Prefect interrupt it, unless an event loop runs in that thread.
+        """
+        if timeout is not None or _in_event_loop():
+            return super().run_and_return(
+                flow,
+                parameters,
+                run_config,
+                task_name=task_name,
+                timeout=timeout,
+                cancel_on_timeout=cancel_on_timeout,
+            )
+        handle = self._new_run(flow, parameters, run_config, () if task_name is None else (task_name,))
+        handle.execute()
+        return value_of(handle, task_name)
+
+    def close(self) -> None:
+        """Stop the in-process API, unless a run of this process needs it; the next run starts another."""
+        with self._lock:
+            self._connection = None
+        stop_stand_in()
+
+    def _new_run(
+        self,
+        flow: Flow[..., Any] | str,
+        parameters: Mapping[str, Any] | None,
+        run_config: RunConfig | Mapping[str, Any] | None,
+        task_names: Collection[str] | None = None,
+    ) -> LocalRun:
+        found, labels = self._registered(flow) if isinstance(flow, str) else (require_flow(flow), frozenset())
+        bound = bind_parameters(found, parameters)
+        built = self.run_config_type.of(run_config).build()
+        return LocalRun(self._api(), found, bound, replace(built, tags=built.tags | labels), task_names)
+
+    def _registered(
+        self, name: str, project_name: str | None = None
+    ) -> tuple[Flow[..., Any], frozenset[str]]:
+        flow_name, _, project = (
+            name.rpartition("/") if project_name is None and "/" in name else (name, "", "")
+        )
+        project = project or project_name or DEFAULT_PROJECT
+        flows = self._projects.get(project)
+        if flows is None:
+            remedy = choose_from(project, self._projects)
+            raise FlowNotFoundError(f"there is no project {project!r}.", where="local backend", remedy=remedy)
+        if flow_name not in flows:
+            raise FlowNotFoundError(
+                f"no flow {flow_name!r} is registered in project {project!r}.",
+                where="local backend",
+                remedy=choose_from(flow_name, flows),
+            )
+        return flows[flow_name]
+
+    def _api(self) -> PrefectAPI:
+        with self._lock:
+            if self._connection is None or not self._connection.serves():
+                self._connection = connect(self._api_url, self._auth_string)
+            return self._connection
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,94 @@
+"""Run configs: where and how one flow run is started, checked before anything is sent."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, DirectoryPath, Field, ValidationError
+
+from lume_services.errors import Problem, RunConfigError, choose_from
+
+
+@dataclass(frozen=True)
+class PrefectRunConfig:
+    """What Prefect needs to start one run.
+
+    Attributes:
+        work_pool_type: The type of work pool, None for a run in this process.
+        work_queue: The queue of that pool, None for its default one.
+        job_variables: The values for the pool's job template.
+        tags: The tags of the flow run.
+    """
+
+    work_pool_type: str | None = None
+    work_queue: str | None = None
+    job_variables: Mapping[str, Any] = field(default_factory=dict)
+    tags: frozenset[str] = frozenset()
+
+
+class RunConfig(BaseModel, ABC):
+    """The settings of one run. Each backend has its own subclass, `Backend.run_config_type`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    labels: frozenset[str] = Field(default=frozenset(), description="Become Prefect tags of the flow run.")
+
+    @abstractmethod
+    def build(self) -> PrefectRunConfig:
+        """Return what Prefect needs to start a run with these settings."""
+
+    @classmethod
+    def of(cls, run_config: RunConfig | Mapping[str, Any] | None) -> Self:
+        """Return `run_config` as this class; a mapping is validated, None gives the defaults.
+
+        Raises:
+            RunConfigError: The mapping is not valid, or it is the run config of another backend.
+        """
+        if isinstance(run_config, cls):
+            return run_config
+        if isinstance(run_config, RunConfig):
+            problem = Problem(
+                f"a {type(run_config).__name__} cannot be used here.", remedy=f"Use {cls.__name__}."
+            )
+            raise RunConfigError(f"{cls.__name__} is not valid", [problem])
+        try:
+            return cls.model_validate(dict(run_config or {}))
+        except ValidationError as error:
+            raise RunConfigError(f"{cls.__name__} is not valid", _problems(error, cls)) from error
+
+
+class LocalRunConfig(RunConfig):
+    """A run in this process.
+
+    `env` and `working_dir` belong to the whole process. They are set for the time of the run and put
+    back after it, and runs that set them wait for each other; a run without them that is in progress
+    at the same time sees them too. `PREFECT_*` variables are no use here: Prefect reads its settings
+    once, when it is imported.
+    """
+
+    env: dict[str, str] = Field(default_factory=dict, description="Environment variables of the run.")
+    working_dir: Annotated[DirectoryPath, AfterValidator(Path.resolve)] | None = Field(
+        default=None, description="An existing directory to run in; the current one if left out."
+    )
+
+    def build(self) -> PrefectRunConfig:
+        """Return the tags of the run and, as job variables, `env` and `working_dir` where given."""
+        variables: dict[str, Any] = {"env": dict(self.env)} if self.env else {}
+        if self.working_dir is not None:
+            variables["working_dir"] = str(self.working_dir)
+        return PrefectRunConfig(job_variables=variables, tags=self.labels)
+
+
+def _problems(error: ValidationError, model: type[RunConfig]) -> list[Problem]:
+    return [_problem(str(item["type"]), item["loc"], item["msg"], model) for item in error.errors()]
+
+
+def _problem(kind: str, path: tuple[int | str, ...], message: str, model: type[RunConfig]) -> Problem:
+    where = ".".join(map(str, path))
+    if kind == "extra_forbidden":
+        return Problem("no such field.", where=where, remedy=choose_from(where, model.model_fields))
+    return Problem(message, where=where)

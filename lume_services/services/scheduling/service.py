@@ -1,0 +1,67 @@
+"""The scheduling service: flows run on whatever backend is configured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from lume_services.services.scheduling.base import DEFAULT_PROJECT, Backend, RunHandle
+from lume_services.services.scheduling.run_config import RunConfig
+
+if TYPE_CHECKING:
+    from prefect import Flow
+
+
+class SchedulingService:
+    """Runs and registers flows on the configured backend.
+
+    Args:
+        backend: Gives the backend. It is called on each use, so that an override of the container's
+            provider is seen at once.
+    """
+
+    def __init__(self, backend: Callable[[], Backend]) -> None:
+        self._backend = backend
+
+    def create_project(self, project_name: str) -> None:
+        """Make a project known, see `Backend.create_project`."""
+        self._backend().create_project(project_name)
+
+    def register_flow(
+        self, flow: Flow[..., Any], project_name: str = DEFAULT_PROJECT, labels: Iterable[str] = ()
+    ) -> str:
+        """Register a flow and return its id, see `Backend.register_flow`."""
+        return self._backend().register_flow(flow, project_name, labels)
+
+    def load_flow(self, name: str, project_name: str | None = None) -> Flow[..., Any]:
+        """Return a registered flow, see `Backend.load_flow`."""
+        return self._backend().load_flow(name, project_name)
+
+    def run(
+        self,
+        flow: Flow[..., Any] | str,
+        parameters: Mapping[str, Any] | None = None,
+        run_config: RunConfig | Mapping[str, Any] | None = None,
+    ) -> RunHandle:
+        """Start a run and return its handle, see `Backend.run`."""
+        return self._backend().run(flow, parameters, run_config)
+
+    def run_and_return(
+        self,
+        flow: Flow[..., Any] | str,
+        parameters: Mapping[str, Any] | None = None,
+        run_config: RunConfig | Mapping[str, Any] | None = None,
+        *,
+        task_name: str | None = None,
+        timeout: float | None = None,
+        cancel_on_timeout: bool = True,
+    ) -> Any:
+        """Run a flow to its end and return its value, see `Backend.run_and_return`."""
+        return self._backend().run_and_return(
+            flow,
+            parameters,
+            run_config,
+            task_name=task_name,
+            timeout=timeout,
+            cancel_on_timeout=cancel_on_timeout,
+        )

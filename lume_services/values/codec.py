@@ -1,0 +1,254 @@
+"""Values to documents and back.
+
+Plain data (text, numbers, bool, None, datetimes, lists, dicts with text keys) is stored as it is, so
+that queries find it. Anything else becomes a dict with its kind under `$type` and its parts beside
+it, or under `value` where the parts are not a dict:
+
+    3 + 4j         ->  {"$type": "complex", "real": 3.0, "imag": 4.0}
+    (1, 2)         ->  {"$type": "tuple", "value": [1, 2]}
+
+Within a dict a value that comes down to one scalar stays a scalar under its own key, for queries, and
+the kind goes beside, under `$types`:
+
+    {"y": np.float32(1.5)}  ->  {"y": 1.5, "$types": {"y": {"$type": "numpy", "dtype": "<f4"}}}
+
+A dict with other keys than text, or with one of these two, is stored as a list of pairs of kind `dict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from lume_services.errors import DecodeError, EncodeError, LUMEServicesError
+from lume_services.values.blobs import Blob, BlobReader, BlobSink, BlobSource
+from lume_services.values.checks import kind_or_fail, taking_apart, utc, utf8
+from lume_services.values.document import INT64, Document, is_storable_datetime
+from lume_services.values.plain import RawBytes
+from lume_services.values.registry import kind_named
+from lume_services.values.trail import Trail
+
+TYPE = "$type"
+TYPES = "$types"
+DEFAULT_THRESHOLD = 1 << 16
+
+_PLAIN: tuple[type[Any], ...] = (str, int, float, bytes)
+_SCALARS = frozenset({*_PLAIN, bool, type(None), datetime})
+
+
+def encode(
+    value: Any, *, where: str = "value", sink: BlobSink | None = None, threshold: int = DEFAULT_THRESHOLD
+) -> Document:
+    """Return the document of a value.
+
+    Args:
+        value: What to store.
+        where: The name of the value in errors.
+        sink: Takes arrays and bytes of `threshold` bytes and more; without it, all lies inline.
+        threshold: In bytes.
+
+    Raises:
+        EncodeError: A part of the value cannot be stored. The error names it, and what to do.
+    """
+    return _Encoder(where, sink, threshold).value(value)
+
+
+def decode(document: Document, *, source: BlobSource | None = None, where: str = "value") -> Any:
+    """Return the value of a document: equal to the one encoded, and of the same type.
+
+    An array whose bytes lie in a blob comes as a `LazyArray`, other arrays come writable; all other
+    blobs are read.
+
+    Args:
+        document: What `encode` returned.
+        source: Where the blobs are.
+        where: The name of the value in errors.
+
+    Raises:
+        DecodeError: The document is not what `encode` writes, or names a type not registered here.
+        BlobCorruptError: The bytes of a blob are damaged.
+    """
+    return _Decoder(where, source).value(document)
+
+
+class _Encoder:
+    def __init__(self, where: str, sink: BlobSink | None, threshold: int) -> None:
+        self._trail = Trail(where, EncodeError)
+        self._sink = sink
+        self._threshold = threshold
+
+    def value(self, value: Any) -> Document:
+        return _ENCODE.get(type(value), _Encoder.kind)(self, value)
+
+    def as_is(self, value: Any) -> Document:
+        document: Document = value
+        return document
+
+    def text(self, value: str) -> Document:
+        if not value.isascii():
+            utf8(value, self._trail)
+        return value
+
+    def integer(self, value: int) -> Document:
+        return value if value in INT64 else self.kind(value)
+
+    def moment(self, value: datetime) -> Document:
+        moment = utc(value, self._trail)
+        return moment if is_storable_datetime(moment) else self.kind(moment)
+
+    def binary(self, value: bytes) -> Document:
+        return value if self._sink is None or len(value) < self._threshold else self.kind(value)
+
+    def raw(self, value: RawBytes) -> Document:
+        if self._sink is None or len(value.view) < self._threshold:
+            return bytes(value.view)
+        blob = Blob.of(value.view)
+        self._sink.put(blob)
+        return {TYPE: "blob", "digest": blob.digest, "nbytes": blob.nbytes}
+
+    def sequence(self, value: list[Any]) -> Document:
+        self._trail.enter(value)
+        documents = []
+        for index, item in enumerate(value):
+            self._trail.steps.append(index)
+            documents.append(self.value(item))
+            self._trail.steps.pop()
+        self._trail.leave(value)
+        return documents
+
+    def mapping(self, value: dict[Any, Any]) -> Document:
+        self._trail.enter(value)
+        documents: dict[Any, Document] = {}
+        pairs: list[Document] = []
+        plain = TYPE not in value and TYPES not in value
+        for key, item in value.items():
+            self._trail.steps.append(key)
+            documents[key] = self.value(item)
+            pairs.append([self.value(key), documents[key]])
+            plain = plain and type(key) is str
+            self._trail.steps.pop()
+        self._trail.leave(value)
+        return _types_beside(documents) if plain else {TYPE: "dict", "value": pairs}
+
+    def kind(self, value: Any) -> Document:
+        kind = kind_or_fail(value, self._trail)
+        self._trail.enter(value)
+        with taking_apart(kind, self._trail):
+            parts = kind.dump(value)
+        document: Any = self.value(parts)
+        self._trail.leave(value)
+        if type(parts) is dict and TYPE not in document and document.keys() != {"value"}:
+            return {TYPE: kind.name, **document}
+        return {TYPE: kind.name, "value": document}
+
+
+_ENCODE: dict[type, Callable[[_Encoder, Any], Document]] = {
+    type(None): _Encoder.as_is,
+    bool: _Encoder.as_is,
+    float: _Encoder.as_is,
+    str: _Encoder.text,
+    int: _Encoder.integer,
+    datetime: _Encoder.moment,
+    bytes: _Encoder.binary,
+    RawBytes: _Encoder.raw,
+    list: _Encoder.sequence,
+    dict: _Encoder.mapping,
+}
+
+
+def _types_beside(documents: dict[str, Any]) -> Document:
+    """Return the documents of a dict with the scalars of a kind as plain scalars, their kinds beside."""
+    types: dict[str, Document] = {}
+    for key, document in documents.items():
+        if type(document) is dict and TYPE in document and type(document.get("value", ...)) in _SCALARS:
+            types[key] = {name: part for name, part in document.items() if name != "value"}
+            documents[key] = document["value"]
+    return {**documents, TYPES: types} if types else documents
+
+
+class _Decoder:
+    def __init__(self, where: str, source: BlobSource | None) -> None:
+        self._trail = Trail(where, DecodeError)
+        self._source = source
+
+    def value(self, document: Document) -> Any:
+        if isinstance(document, dict):
+            return self.tagged(document) if TYPE in document else self.mapping(document)
+        if isinstance(document, list):
+            return self.sequence(document)
+        if isinstance(document, datetime) and document.utcoffset() is not None:
+            return document.astimezone(UTC)
+        if document is None or isinstance(document, bool):
+            return document
+        for plain in _PLAIN:  # a store may give subclasses, as BSON does
+            if isinstance(document, plain):
+                return plain(document)
+        raise self._trail.fail(f"a document cannot hold this {type(document).__name__}.")
+
+    def sequence(self, document: list[Any]) -> list[Any]:
+        self._trail.enter(document)
+        values = []
+        for index, item in enumerate(document):
+            self._trail.steps.append(index)
+            values.append(self.value(item))
+            self._trail.steps.pop()
+        self._trail.leave(document)
+        return values
+
+    def mapping(self, document: dict[str, Any]) -> dict[str, Any]:
+        self._trail.enter(document)
+        types = self.types(document)
+        values = {}
+        for key, item in document.items():
+            if key == TYPES:
+                continue
+            self._trail.steps.append(key)
+            if not isinstance(key, str):
+                raise self._trail.fail("the keys of a document are text.")
+            values[key] = self.tagged({**types[key], "value": item}) if key in types else self.value(item)
+            self._trail.steps.pop()
+        self._trail.leave(document)
+        return values
+
+    def types(self, document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        types = document.get(TYPES, {})
+        if not isinstance(types, dict) or not all(isinstance(part, dict) for part in types.values()):
+            raise self._trail.fail(f"its {TYPES} is damaged.")
+        return types
+
+    def tagged(self, document: dict[str, Any]) -> Any:
+        name = document.get(TYPE)
+        if name == "blob":
+            return self.blob(document)
+        kind = kind_named(name) if isinstance(name, str) else None
+        if kind is None:
+            raise self._trail.fail(*_unknown(name))
+        if document.keys() == {TYPE, "value"}:
+            parts = self.value(document["value"])
+        else:
+            parts = self.mapping({key: part for key, part in document.items() if key != TYPE})
+        try:
+            return kind.load(parts)
+        except LUMEServicesError:
+            raise
+        except Exception as error:
+            raise self._trail.fail(f"this is not a stored {kind.name}: {error}") from error
+
+    def blob(self, document: dict[str, Any]) -> BlobReader:
+        digest, nbytes = document.get("digest"), document.get("nbytes")
+        if not isinstance(digest, str):
+            raise self._trail.fail("this reference to a blob has no digest.")
+        if self._source is None:
+            raise self._trail.fail("its bytes lie in a blob.", "Pass the store of the blobs as `source`.")
+        reader = self._source.open(digest)
+        if reader.nbytes != nbytes:
+            raise self._trail.fail(f"the blob has {reader.nbytes} bytes, not {nbytes!r}.")
+        return reader
+
+
+def _unknown(name: object) -> tuple[str, str]:
+    return (
+        f"the type {name!r} is not registered in this process.",
+        "Mark the class with @register_model where it is defined, and import that module before loading.",
+    )

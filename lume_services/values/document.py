@@ -1,0 +1,176 @@
+"""Documents: what a store keeps of a value, and their exact JSON text.
+
+A *document* is a tree of dict (keys are any text), list, str, int (64 bits), float (NaN and
+infinities too), bool, None, datetime (aware, UTC, whole milliseconds) and bytes. Those that JSON
+lacks are written as a dict of one reserved key: `{"$float": "nan"}`, `{"$datetime": "2024-01-31T…"}`,
+`{"$bytes": "base64"}`. A dict that looks like one of these is written as `{"$dict": [[key, value]]}`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from lume_services.errors import DecodeError, EncodeError
+from lume_services.values.trail import MAX_DEPTH, Trail
+
+Scalar: TypeAlias = str | int | float | bool | datetime | bytes | None
+Document: TypeAlias = "dict[str, Document] | list[Document] | Scalar"
+
+INT64 = range(-(2**63), 2**63)
+_ROOM_FOR_THE_RECORD = 50  # levels that a store may put around an encoded value
+
+
+def is_storable_datetime(moment: datetime) -> bool:
+    """Return whether a document holds this moment exactly: aware, with whole milliseconds."""
+    return moment.utcoffset() is not None and moment.microsecond % 1000 == 0
+
+
+def dumps(document: Document) -> str:
+    """Return the JSON text of a document, on one line.
+
+    Raises:
+        EncodeError: The document holds something that is not part of one, or is too deep.
+    """
+    plain = _Writer().value(document)
+    return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def loads(text: str) -> Document:
+    """Return the document of a JSON text written by `dumps`.
+
+    Raises:
+        DecodeError: The text is not JSON, or not a document.
+    """
+    try:
+        document: Document = json.loads(
+            text, object_hook=_untag, parse_int=_int64, parse_constant=_refuse_constant
+        )
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DecodeError(
+            f"This text is not a stored document: {error}.",
+            remedy="It was damaged or written by another program.",
+        ) from error
+    return document
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self._trail = Trail("document", EncodeError, limit=MAX_DEPTH + _ROOM_FOR_THE_RECORD)
+
+    def value(self, node: Any) -> Any:
+        if node is None or isinstance(node, bool | str):
+            return node
+        write = _WRITERS.get(type(node))
+        if write is None:
+            raise self._trail.fail(
+                f"a document cannot hold {type(node).__name__}.", "Encode the value first."
+            )
+        return write(self, node)
+
+    def integer(self, node: int) -> int:
+        if node not in INT64:
+            raise self._trail.fail("a document holds integers of 64 bits only.", "Encode the value first.")
+        return node
+
+    def number(self, node: float) -> Any:
+        return node if math.isfinite(node) else {"$float": repr(node)}
+
+    def moment(self, node: datetime) -> Any:
+        if not is_storable_datetime(node):
+            raise self._trail.fail(
+                "a document holds aware datetimes with whole milliseconds only.", "Encode the value first."
+            )
+        return {"$datetime": node.astimezone(UTC).isoformat(timespec="milliseconds")}
+
+    def binary(self, node: bytes) -> Any:
+        return {"$bytes": base64.b64encode(node).decode("ascii")}
+
+    def sequence(self, node: list[Any]) -> Any:
+        self._trail.enter(node)
+        items = []
+        for index, item in enumerate(node):
+            self._trail.steps.append(index)
+            items.append(self.value(item))
+            self._trail.steps.pop()
+        self._trail.leave(node)
+        return items
+
+    def mapping(self, node: dict[str, Any]) -> Any:
+        self._trail.enter(node)
+        pairs = []
+        for key, item in node.items():
+            self._trail.steps.append(key)
+            if not isinstance(key, str):
+                raise self._trail.fail("the keys of a document are text.", "Encode the value first.")
+            pairs.append((key, self.value(item)))
+            self._trail.steps.pop()
+        self._trail.leave(node)
+        if len(pairs) == 1 and pairs[0][0] in _READERS:
+            return {"$dict": [list(pair) for pair in pairs]}
+        return dict(pairs)
+
+
+_WRITERS: dict[type, Callable[[_Writer, Any], Any]] = {
+    int: _Writer.integer,
+    float: _Writer.number,
+    datetime: _Writer.moment,
+    bytes: _Writer.binary,
+    list: _Writer.sequence,
+    dict: _Writer.mapping,
+}
+
+
+def _untag(node: dict[str, Any]) -> Any:
+    if len(node) == 1:
+        [(key, content)] = node.items()
+        if key in _READERS:
+            return _READERS[key](content)
+    return node
+
+
+def _read_float(text: str) -> float:
+    number = float(text)
+    if math.isfinite(number):
+        raise ValueError(f"$float holds {text!r}")
+    return number
+
+
+def _read_datetime(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if not is_storable_datetime(moment):
+        raise ValueError(f"$datetime holds {text!r}")
+    return moment.astimezone(UTC)
+
+
+def _read_bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _read_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if not all(isinstance(key, str) for key, _ in pairs):
+        raise ValueError("$dict has a key that is not text")
+    return dict(pairs)
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "$float": _read_float,
+    "$datetime": _read_datetime,
+    "$bytes": _read_bytes,
+    "$dict": _read_dict,
+}
+
+
+def _int64(text: str) -> int:
+    number = int(text)
+    if number not in INT64:
+        raise ValueError("an integer has more than 64 bits")
+    return number
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")

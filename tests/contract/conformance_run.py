@@ -1,0 +1,218 @@
+"""Runs every conformance scenario against one Prefect API and writes the outcomes as JSON.
+
+    python conformance_run.py OUTCOMES.json
+
+Without PREFECT_API_URL the API is the in-process stand-in. An outcome is what the caller of the flow
+sees, and what the API tells afterwards of the flow run, its subflows, its tasks and its artifacts.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import conformance_flows as flows
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterParentFlowRunId,
+)
+from prefect.client.schemas.objects import State
+from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
+
+from lume_services.errors import LUMEServicesError
+from lume_services.services.scheduling.api import connect
+from lume_services.services.scheduling.backends.local import LocalBackend
+
+WHERE = tempfile.mkdtemp()
+
+# name: (flow, parameters); a name that ends in a number runs the flow of that name once more.
+SCENARIOS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "calls": (flows.calls, {"n": 3}),
+    "default parameters": (flows.calls, {}),
+    "submit, map, wait, as_completed": (flows.futures, {}),
+    "many calls": (flows.many_calls, {}),
+    "tasks in tasks": (flows.tasks_in_tasks, {}),
+    "async gather": (flows.gathered, {}),
+    "submitted async tasks": (flows.async_futures, {}),
+    "thread pool": (flows.thread_pool, {}),
+    "process pool": (flows.process_pool, {}),
+    "generator task": (flows.task_generator, {}),
+    "async generator task": (flows.task_generator_async, {}),
+    "generator flow": (flows.flow_generator, {"n": 3}),
+    "async generator flow": (flows.flow_generator_async, {"n": 2}),
+    "failing task": (flows.failing_task, {}),
+    "returned futures, one failed": (flows.failures_among_futures, {}),
+    "mapped failures": (flows.mapped_failures, {}),
+    "failed upstream": (flows.upstream_failure, {}),
+    "allow_failure": (flows.failure_allowed, {}),
+    "task retries": (flows.task_retries, {}),
+    "task retries exhausted, delays, condition": (flows.task_retries_exhausted, {}),
+    "flow retries": (flows.flow_retries, {}),
+    "flow retry delay": (flows.flow_retry_delay, {}),
+    "flow retries exhausted": (flows.flow_retries_exhausted, {}),
+    "retry with a subflow": (flows.retried_with_subflow, {}),
+    "task timeout": (flows.task_timeout, {}),
+    "async task timeout": (flows.task_timeout_async, {}),
+    "flow timeout": (flows.flow_timeout, {}),
+    "async flow timeout": (flows.flow_timeout_async, {}),
+    "flow exits": (flows.exits, {}),
+    "task exits": (flows.task_exits, {}),
+    "returned Completed": (flows.custom_state, {"kind": "completed"}),
+    "returned Cancelled": (flows.custom_state, {"kind": "cancelled"}),
+    "returned Failed": (flows.custom_state, {"kind": "failed"}),
+    "task returns a state": (flows.task_returns_state, {}),
+    "flow returns a future": (flows.returns_future, {}),
+    "suspend": (flows.suspends, {}),
+    "caching": (flows.caching, {"where": WHERE}),
+    "caching, another run": (flows.caching, {"where": WHERE}),
+    "cache expiration": (flows.cache_expires, {"where": WHERE}),
+    "cache key": (flows.cache_key, {"where": WHERE}),
+    "cache policies": (flows.cache_policies, {"where": WHERE}),
+    "persisted results": (flows.persisted, {"name": "result"}),
+    "subflow": (flows.parent, {}),
+    "async subflows": (flows.parent_async, {}),
+    "subflows in threads": (flows.parent_with_threads, {}),
+    "subflows in tasks": (flows.parent_with_tasks, {}),
+    "nested failing subflow": (flows.parent_of_broken, {}),
+    "failed subflow, state returned": (flows.parent_survives, {}),
+    "future passed to a subflow": (flows.parent_passes_future, {}),
+    "run names": (flows.named, {"n": 7}),
+    "runtime": (flows.runtime_values, {}),
+    "logs": (flows.logs, {}),
+    "hooks": (flows.hooked, {"bad": False}),
+    "hooks, failing": (flows.hooked, {"bad": True}),
+    "transaction": (flows.transactional, {"bad": False}),
+    "rolled back": (flows.transactional, {"bad": True}),
+    "coerced parameters": (flows.validated, {"beam": {"energy": "6.5"}, "n": "3"}),
+    "invalid parameters": (flows.validated, {"beam": {"energy": "fast"}, "n": "many"}),
+    "parameters not validated": (flows.not_validated, {"n": "as it is"}),
+    "parameter that JSON cannot hold": (flows.opaque, {"thing": flows.Opaque()}),
+    "artifacts": (flows.artifacts, {}),
+    "concurrency limits": (flows.limits, {}),
+    "strict concurrency limit": (flows.strict_limit, {}),
+    "absent variables, blocks, deployments": (flows.absent_objects, {}),
+    "reads itself": (flows.reads_itself, {}),
+    "assets and events": (flows.assets, {}),
+}
+
+Outcome = dict[str, Any]
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it, with states by name and without what differs between runs."""
+    if isinstance(value, State):
+        return f"<{value.name}>"
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return steady(value)
+    return value if isinstance(value, (int, float, bool, type(None))) else type(value).__name__
+
+
+def steady(text: str | None) -> str | None:
+    """Return a text without ids, addresses and the random ends of names."""
+    if text is None:
+        return None
+    text = text.replace(WHERE, "WHERE")
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}", "ID", text)
+    text = re.sub(r"(https?://)[\w.:]+", r"\1HOST", text)
+    return re.sub(r"-[0-9a-f]{3}\b", "", text)
+
+
+def run(backend: LocalBackend, flow: Any, parameters: dict[str, Any]) -> tuple[str, Outcome]:
+    """Run one scenario and return the id of its run and what the caller saw."""
+    flows.SEEN.clear()
+    handle = backend.run(flow, parameters, {"labels": ["label"]})
+    outcome: Outcome = {"state": handle.wait(120).name}
+    try:
+        outcome["value"] = plain(handle.result())
+    except LUMEServicesError as error:
+        outcome["error"] = [type(error).__name__, type(error.__cause__).__name__]
+        outcome["message"] = steady(handle.state.message)
+    outcome["seen"] = [item for item in flows.SEEN if isinstance(item, str)]
+    outcome["logs"] = sorted(
+        line.message for line in handle.logs() if "from the" in str(line) or line.message == "printed"
+    )
+    return handle.run_id, outcome
+
+
+def told(client: SyncPrefectClient, run_id: str) -> Outcome:
+    """Return what the API tells of a flow run."""
+    flow_run = client.read_flow_run(run_id)
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+    children = client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run_id])),
+        sort=FlowRunSort.ID_DESC,
+        limit=200,
+    )
+    # Not by the method of the client: it sends nulls that the server refuses.
+    asked = {"artifacts": {"flow_run_id": {"any_": [run_id]}}, "sort": "KEY_ASC", "limit": 200}
+    artifacts = client.request("POST", "/artifacts/filter", json=asked).json()
+    return {
+        "states": [_state(state) for state in client.read_flow_run_states(run_id)],
+        "final": _state(flow_run.state),
+        "persisted": flow_run.state is not None and flow_run.state.data is not None,
+        "run_count": flow_run.run_count,
+        "tags": sorted(flow_run.tags),
+        "named": flow_run.name if flow_run.name.startswith(("named", "child")) else None,
+        "timed": [flow_run.start_time is not None, flow_run.end_time is not None],
+        "subflows": sorted((told(client, str(child.id)) for child in children), key=json.dumps),
+        "tasks": sorted(
+            _task(client, task)
+            for task in client.read_task_runs(flow_run_filter=of_run, sort=TaskRunSort.ID_DESC, limit=200)
+        ),
+        "artifacts": [
+            [a["key"], a["type"], a.get("description"), a["data"], a.get("task_run_id") is not None]
+            for a in artifacts
+            if a.get("key")  # a server also makes one, without a key, of each persisted result
+        ],
+    }
+
+
+def _state(state: State[Any] | None) -> list[Any]:
+    assert state is not None
+    return [state.type.value, state.name, steady(state.message) or None]
+
+
+def _task(client: SyncPrefectClient, task: Any) -> list[Any]:
+    states = [state.name for state in client.read_task_run_states(task.id)]
+    about = [task.run_count, task.flow_run_run_count, sorted(task.tags), sorted(task.task_inputs)]
+    return [steady(task.name), states, *_state(task.state), about]
+
+
+def told_at_last(run_ids: dict[str, str]) -> dict[str, Outcome]:
+    """Return what the API tells of all runs, once it has heard of everything."""
+    with connect(None, None).entered() as client:
+        before: dict[str, Outcome] = {}
+        for _ in range(30):
+            now = {name: told(client, run_id) for name, run_id in run_ids.items()}
+            if now == before:
+                break
+            before = now
+            time.sleep(1.5)
+        return before
+
+
+def main(target: str) -> None:
+    """Run all scenarios and write their outcomes."""
+    backend = LocalBackend()
+    run_ids: dict[str, str] = {}
+    outcomes: dict[str, Outcome] = {}
+    for name, (flow, parameters) in SCENARIOS.items():
+        run_ids[name], outcomes[name] = run(backend, flow, parameters)
+    for name, outcome in told_at_last(run_ids).items():
+        outcomes[name].update(outcome)
+    Path(target).write_text(json.dumps(outcomes, indent=1, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

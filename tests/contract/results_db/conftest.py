@@ -1,0 +1,73 @@
+"""The stores that the contract is tested on, and writers in other processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lume_services.config import build_context
+from lume_services.services.results import ResultsDB
+
+# A further store joins here: its settings, for data in a folder of the test.
+STORES: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "file": lambda folder: {"type": "file", "path": str(folder / "store")},
+}
+
+_OPEN = """
+import json, sys
+from lume_services.config import build_context
+store = build_context({"home": ".", "results_db": json.loads(sys.argv[1])}).results_db()
+arguments = sys.argv[2:]
+"""
+
+
+@pytest.fixture(params=STORES)
+def store_settings(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """The settings of a new, empty store."""
+    return STORES[request.param](tmp_path)
+
+
+@pytest.fixture
+def open_store(store_settings: dict[str, Any], tmp_path: Path) -> Iterator[Callable[[], ResultsDB]]:
+    """Opens the store once more, as another process would."""
+    opened: list[ResultsDB] = []
+
+    def open_again(**changed: Any) -> ResultsDB:
+        settings = {"home": str(tmp_path), "results_db": {**store_settings, **changed}}
+        opened.append(build_context(settings).results_db())
+        return opened[-1]
+
+    yield open_again
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Callable[[], ResultsDB]) -> ResultsDB:
+    """An empty store."""
+    return open_store()
+
+
+@pytest.fixture
+def start_process(
+    store_settings: dict[str, Any], tmp_path: Path
+) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Runs code in another process, which has the `store` and the text `arguments`."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", _OPEN + code, json.dumps(store_settings), *map(str, arguments)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()

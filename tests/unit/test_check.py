@@ -1,0 +1,501 @@
+"""A spec against its flows: one report of all problems."""
+
+import sys
+import textwrap
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+
+import pytest
+from prefect import flow
+
+from lume_services.errors import SpecError
+from lume_services.flows import resolve
+from lume_services.flows.check import check_spec
+
+FLOWS = '''
+"""Flows of the tests."""
+from datetime import datetime
+from typing import Annotated, Any
+
+from prefect import flow, task
+from pydantic import Field, SecretStr
+
+
+@task
+def double(x: int) -> int:
+    return 2 * x
+
+
+@task(name="save_text_file")
+def save(text: str) -> dict:
+    return {}
+
+
+@flow
+def make(n: int, label: str = "a") -> int:
+    save(label)
+    return double(n)
+
+
+@flow
+def use(value: int, scale: Annotated[float, Field(gt=0)] = 1.0, text: str = "") -> float:
+    return value * scale
+
+
+@flow
+def log(when: datetime, password: SecretStr, **more: Any) -> None:
+    pass
+
+
+def plain() -> None:
+    pass
+'''
+
+START = """\
+name: demo
+composing_flows:
+  - name: make
+    entrypoint: demo_flows:make
+    parameters: {n: 1}
+"""
+USE = START + "  - name: use\n    entrypoint: demo_flows:use\n"
+MAP_KEYS = "attribute_index, map_type, parent_flow_name, parent_project_name, parent_task_name"
+TOP_KEYS = "composing_flows, image, labels, name, project_name"
+NO_RETURN = "Leave parent_task_name out to take the flow's return value."
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("demo_flows.py").write_text(FLOWS)
+    yield tmp_path
+    sys.modules.pop("demo_flows", None)
+
+
+def check(text, **options):
+    Path("spec.yaml").write_text(textwrap.dedent(text))
+    return check_spec("spec.yaml", **options)
+
+
+def problems_of(text, parameters=None, flows=()):
+    with pytest.raises(SpecError) as caught:
+        check(text, parameters=parameters, flows=flows)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def feeding(parameter, mapping):
+    return USE + f"    mapped_parameters:\n      {parameter}: {mapping}\n"
+
+
+MISTAKES = {
+    "unknown key": (
+        START.replace("parameters:", "paramters:"),
+        (
+            "spec.yaml:5, step 'make': unknown key 'paramters'. Did you mean 'parameters'? Choose one of: "
+            "alias, entrypoint, image, mapped_parameters, name, parameters, project_name, run_config."
+        ),
+    ),
+    "misspelt parameter": (
+        feeding("vlaue", "{parent_flow_name: make}") + "    parameters: {value: 1}\n",
+        (
+            "spec.yaml:9, step 'use', parameter 'vlaue': the flow 'use' has no such parameter. "
+            "Did you mean 'value'? Choose one of: scale, text, value."
+        ),
+    ),
+    "missing parent": (
+        feeding("value", "{parent_flow_name: mak}"),
+        (
+            "spec.yaml:9, step 'use', parameter 'value': there is no step 'mak'. Did you mean 'make'? "
+            "Choose one of: make, use."
+        ),
+    ),
+    "parent after child": (
+        """\
+        name: demo
+        composing_flows:
+          - name: use
+            entrypoint: demo_flows:use
+            mapped_parameters:
+              value: {parent_flow_name: make}
+          - name: make
+            entrypoint: demo_flows:make
+            parameters: {n: 1}
+        """,
+        (
+            "spec.yaml:6, step 'use', parameter 'value': the step 'make' is defined later on line 7. "
+            "Move it up: a step stands below the steps that it takes values from."
+        ),
+    ),
+    "cycle": (
+        """\
+        name: demo
+        composing_flows:
+          - name: use
+            entrypoint: demo_flows:use
+            mapped_parameters:
+              value: {parent_flow_name: make}
+          - name: make
+            entrypoint: demo_flows:make
+            mapped_parameters:
+              n: {parent_flow_name: use, attribute_index: [0]}
+        """,
+        (
+            "spec.yaml:6, step 'use', parameter 'value': the steps wait for each other: use -> make -> use. "
+            "Take one of these mappings out."
+        ),
+    ),
+    "task that does not exist": (
+        feeding("value", "{parent_flow_name: make, parent_task_name: dubble}"),
+        (
+            "spec.yaml:9, step 'use', parameter 'value': the flow 'make' calls no task 'dubble'. "
+            f"Did you mean 'double'? Choose one of: double, save_text_file. {NO_RETURN}"
+        ),
+    ),
+    "wrong type": (
+        START.replace("n: 1", "n: one"),
+        (
+            "spec.yaml:5, step 'make', parameter 'n': 'one' does not fit int: "
+            "Input should be a valid integer, unable to parse string as an integer."
+        ),
+    ),
+    "duplicate name": (
+        START + START.partition("composing_flows:\n")[2],
+        (
+            "spec.yaml:6, step 'make': the step 'make' is already defined on line 3. "
+            "Give this one an alias of its own, as `alias: make_2`."
+        ),
+    ),
+    "bad attribute_index": (
+        feeding("value", "{parent_flow_name: make, attribute_index: outputs}"),
+        (
+            "spec.yaml:9, step 'use', parameter 'value': attribute_index must be a list of keys "
+            "and positions, "
+            "as [outputs, y, 0]; found 'outputs'."
+        ),
+    ),
+    "unknown map_type": (
+        feeding("value", "{parent_flow_name: make, map_type: flie}"),
+        (
+            "spec.yaml:9, step 'use', parameter 'value': unknown map_type 'flie'. Did you mean 'file'? "
+            "Choose one of: db, file, raw."
+        ),
+    ),
+    "missing required parameter": (
+        START.replace("n: 1", "label: b"),
+        (
+            "spec.yaml:3, step 'make': the parameter 'n' of the flow 'make' has no value. Give it "
+            "for a run, as "
+            "--set make.n=VALUE, or write it under parameters, or map it from another step."
+        ),
+    ),
+    "missing module": (
+        START.replace("demo_flows", "dmo_flows"),
+        (
+            "spec.yaml:4, step 'make': there is no module 'dmo_flows'. Install its package, or "
+            "put it into {here}."
+        ),
+    ),
+    "not a flow": (
+        START.replace("demo_flows:make", "demo_flows:plain"),
+        (
+            "spec.yaml:4, step 'make': demo_flows:plain is of type function, not a flow. "
+            "Give a flow: a function decorated with @prefect.flow."
+        ),
+    ),
+    "empty file": ("", "spec.yaml: the file is empty. Write a name and composing_flows."),
+    "not YAML": (
+        "name: demo\ncomposing_flows: [",
+        (
+            "spec.yaml:2: the file is not YAML: expected the node content, but found '<stream end>', "
+            "while parsing a flow node. Check the indentation, the colons and the quotes around this line."
+        ),
+    ),
+    "a list where a map belongs": (
+        USE + "    mapped_parameters:\n      - value\n",
+        (
+            "spec.yaml:8, step 'use': mapped_parameters must be a map, not a list. "
+            "Write it as lines of `key: value`."
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_each_mistake_names_the_place_and_the_remedy(here, mistake):
+    text, expected = MISTAKES[mistake]
+    before = sorted(here.iterdir())
+    assert expected.format(here=here) in problems_of(text, parameters={})
+    assert {path.name for path in set(here.iterdir()) - set(before)} <= {"spec.yaml", "__pycache__"}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_not_told_as_several(here, mistake):
+    assert len(problems_of(MISTAKES[mistake][0], parameters={})) == 1
+
+
+def test_several_mistakes_are_told_together_in_the_order_of_the_file(here):
+    text = """\
+        name: demo
+        labells: [a]
+        composing_flows:
+          - name: make
+            entrypoint: demo_flows:make
+            parameters: {m: 3, label: 5}
+          - name: use
+            entrypoint: demo_flows:use
+            colour: red
+            mapped_parameters:
+              valeu: {parent_flow_name: make, map_type: rwa}
+              value: {parent_flow_name: mak}
+              scale: {parent_flow_name: make, parent_task_name: save_txt_file, attribute_index: []}
+              text: {parent_flow_name: make}
+          - name: use
+            entrypoint: demo_flows:yse
+        """
+    places = [
+        problem.partition(": ")[0]
+        for problem in problems_of(text, parameters={"use": {"value": 1}, "mkae": {}})
+    ]
+    assert places == [
+        "spec.yaml:1",  # a value for a step that is not there
+        "spec.yaml:2",  # labells
+        "spec.yaml:4, step 'make'",  # n has no value
+        "spec.yaml:6, step 'make', parameter 'm'",
+        "spec.yaml:6, step 'make', parameter 'label'",
+        "spec.yaml:7, step 'use', parameter 'value'",  # a value is given, but a step gives it
+        "spec.yaml:9, step 'use'",  # colour
+        "spec.yaml:11, step 'use', parameter 'valeu'",  # no such parameter
+        "spec.yaml:11, step 'use', parameter 'valeu'",  # rwa
+        "spec.yaml:12, step 'use', parameter 'value'",  # mak
+        "spec.yaml:13, step 'use', parameter 'scale'",  # save_txt_file
+        "spec.yaml:13, step 'use', parameter 'scale'",  # attribute_index
+        "spec.yaml:14, step 'use', parameter 'text'",  # int for str
+        "spec.yaml:15, step 'use'",  # the second use
+        "spec.yaml:16, step 'use'",  # yse
+    ]
+
+
+def test_a_good_spec(here):
+    checked = check(feeding("value", "{parent_flow_name: make, parent_task_name: double}"), parameters={})
+    assert {name: found.name for name, found in checked.flows.items()} == {"make": "make", "use": "use"}
+    assert checked.warnings == ()
+    assert list(checked.signatures["use"].parameters) == ["value", "scale", "text"]
+
+
+def test_a_value_may_be_given_later(here):
+    assert check(START.replace("n: 1", "label: b")).spec.name == "demo"
+    assert check(START.replace("n: 1", "label: b"), parameters={"make": {"n": "7"}}).spec.name == "demo"
+
+
+def test_a_value_for_a_run_replaces_one_of_the_spec(here):
+    assert check(START, parameters={"make": {"n": 2}})
+    (problem,) = problems_of(START, parameters={"make": {"n": "two"}})
+    assert problem.startswith("spec.yaml:5, step 'make', parameter 'n': 'two' does not fit int:")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        (
+            {"mkae": {"n": 1}},
+            (
+                "spec.yaml:1: values are given for 'mkae', but there is no such step. Did you mean 'make'? "
+                "Choose one of: make, use."
+            ),
+        ),
+        (
+            {"use": {"scael": 1}},
+            (
+                "spec.yaml:6, step 'use', parameter 'scael': the flow 'use' has no such parameter. "
+                "Did you mean 'scale'? Choose one of: scale, text."
+            ),
+        ),
+        (
+            {"use": {"value": 1}},
+            (
+                "spec.yaml:6, step 'use', parameter 'value': a value is given, but the step 'make' "
+                "gives this "
+                "parameter. Leave the value out, or take the mapping out of the spec."
+            ),
+        ),
+        (
+            {"use": {"scale": -1}},
+            (
+                "spec.yaml:6, step 'use', parameter 'scale': -1 does not fit float: Input should be "
+                "greater than 0."
+            ),
+        ),
+        ({"use": 3}, "spec.yaml:6, step 'use': the values of a step must be a dict by parameter, not 3."),
+    ],
+)
+def test_values_for_a_run_are_checked(here, parameters, expected):
+    assert problems_of(feeding("value", "{parent_flow_name: make}"), parameters=parameters) == [expected]
+
+
+def test_values_are_checked_by_the_rules_of_the_annotation(here):
+    text = "name: demo\ncomposing_flows: [{name: log, entrypoint: 'demo_flows:log'}]\n"
+    assert check(text, parameters={"log": {"when": "2024-05-06", "password": "secret", "any": 1}})
+    problems = problems_of(text, parameters={"log": {"when": "soon", "password": 4711}})
+    assert problems[0].startswith("spec.yaml:2, step 'log', parameter 'when': 'soon' does not fit datetime:")
+    assert problems[1] == (
+        "spec.yaml:2, step 'log', parameter 'password': the value does not fit SecretStr: "
+        "Input should be a valid string."
+    )
+
+
+def test_a_step_whose_form_is_wrong_misses_no_parameter_that_it_mentions(here):
+    text = USE + "    mapped_paramters:\n      value: {parent_flow_name: make}\n"
+    (problem,) = problems_of(text, parameters={})
+    assert "unknown key 'mapped_paramters'" in problem
+
+
+def test_the_types_between_steps(here):
+    text = feeding("text", "{parent_flow_name: make, parent_task_name: save_text_file, map_type: file}")
+    (problem,) = problems_of(text)
+    assert problem == (
+        "spec.yaml:9, step 'use', parameter 'text': the reference to the file of 'make' is dict, which never "
+        "fits the parameter's str. Map another value, or change one of the two annotations."
+    )
+    (problem,) = problems_of(feeding("text", "{parent_flow_name: make}"))
+    assert "the return value of 'make' is int, which never fits the parameter's str." in problem
+    (problem,) = problems_of(feeding("text", "{parent_flow_name: make, parent_task_name: double}"))
+    assert "the result of the task 'double' of 'make' is int, which never fits" in problem
+    assert check(feeding("text", "{parent_flow_name: make, attribute_index: [a]}"))
+
+
+def test_a_stored_result_has_fields(here):
+    def mapped(index):
+        return feeding(
+            "value",
+            f"{{parent_flow_name: make, parent_task_name: double, map_type: db, attribute_index: {index}}}",
+        )
+
+    assert check(mapped("[outputs, y]"))
+    (problem,) = problems_of(mapped("[output, y]"))
+    assert "a stored result has no 'output'. Did you mean 'outputs'? Choose one of: " in problem
+
+
+def test_a_parent_project_that_is_another_is_warned_of(here):
+    text = feeding("value", "{parent_flow_name: make, parent_project_name: two}")
+    checked = check(text.replace("- name: make\n", "- name: make\n    project_name: one\n"))
+    assert [str(warning) for warning in checked.warnings] == [
+        (
+            "spec.yaml:10, step 'use', parameter 'value': the step 'make' is in the project "
+            "'one', not 'two'. "
+            "Correct one of the two."
+        )
+    ]
+
+
+# where flows come from ----------------------------------------------------------------------------
+
+
+@flow(name="make")
+def make_at_hand(n: int) -> int:
+    return n
+
+
+@flow(name="make")
+def another_make(n: int) -> int:
+    return n
+
+
+def test_flows_at_hand_come_first(here):
+    assert check(START, flows=[make_at_hand]).flows["make"] is make_at_hand
+
+
+def test_flows_at_hand_must_be_flows_with_names_of_their_own(here):
+    assert problems_of(START, flows=[make_at_hand, another_make]) == [
+        "flows= holds 2 flows of the name 'make'. Give each its own name."
+    ]
+    assert problems_of(START, flows=[make_at_hand.fn, int]) == [
+        (
+            "what is given in flows= is of type function, not a flow. Give a flow: a function "
+            "decorated with @prefect.flow."
+        ),
+        (
+            "what is given in flows= is the class int, not a flow. Give a flow: a function "
+            "decorated with @prefect.flow."
+        ),
+    ]
+
+
+def test_a_flow_is_found_by_entry_point(here, monkeypatch):
+    points = EntryPoints([EntryPoint("make", "demo_flows:make", resolve.ENTRY_POINT_GROUP)])
+    monkeypatch.setattr(resolve, "entry_points", lambda group: points.select(group=group))
+    checked = check(START.replace("    entrypoint: demo_flows:make\n", ""))
+    assert checked.flows["make"].name == "make"
+    (problem,) = problems_of("name: demo\ncomposing_flows: [{name: mkae}]")
+    assert problem == (
+        "spec.yaml:2, step 'mkae': the flow 'mkae' is not known. Did you mean 'make'? Write where it is, as "
+        "`entrypoint: package.module:flow`, give it in flows=[...], or install a package that has an entry "
+        "point for it in the group lume_services.flows."
+    )
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "expected"),
+    [
+        ("demo_flows", "'demo_flows' does not say where a flow is. Write a module and a name in it, as "),
+        ("./demo_flows.py:make", "'./demo_flows.py:make' does not say where a flow is. Write a module"),
+        (
+            "demo_flows:maek",
+            (
+                "there is no 'maek' in demo_flows ({here}/demo_flows.py). Did you mean 'make'? "
+                "Choose one of: log, make, use."
+            ),
+        ),
+        (
+            "demo_flows.inner:make",
+            "there is no module 'demo_flows.inner'. Install its package, or put it into",
+        ),
+        ("demo_flows:make.fn", "demo_flows:make.fn is of type function, not a flow. Give a flow:"),
+        ("demo_flows:SecretStr", "demo_flows:SecretStr is the class SecretStr, not a flow. Give a flow:"),
+        ("json:dumps", "json:dumps is of type function, not a flow."),
+        ("json:flow", "there is no 'flow' in json ("),
+    ],
+)
+def test_an_entrypoint_that_leads_nowhere(here, entrypoint, expected):
+    (problem,) = problems_of(START.replace("demo_flows:make", entrypoint))
+    place = "spec.yaml:4, step 'make': "
+    assert problem.removeprefix(place).startswith(expected.format(here=here))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import numpyy", "broken.py:1: ModuleNotFoundError: No module named 'numpyy'."),
+        ("x = 1\nx / 0", "broken.py:2: ZeroDivisionError: division by zero."),
+        ("def f(:", "broken.py:1: SyntaxError: invalid syntax."),
+        ("raise SystemExit(3)", "broken.py:1: SystemExit: 3."),
+        (
+            "from demo_flows import nothing",
+            "broken.py:1: ImportError: cannot import name 'nothing' from 'demo_flows'",
+        ),
+    ],
+)
+def test_an_error_inside_a_module_is_told_with_its_place(here, source, expected):
+    Path("broken.py").write_text(source)
+    (problem,) = problems_of(START.replace("demo_flows", "broken"))
+    start = f"spec.yaml:4, step 'make': the module 'broken' cannot be imported at {here}/"
+    assert problem.startswith(start + expected)
+    assert "broken" not in sys.modules
+
+
+def test_a_module_beside_the_spec_is_found_and_does_not_hide_an_installed_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = list(sys.path)
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        source = (
+            f"from prefect import flow\n@flow(name='{name}')\ndef make(n: int = 1) -> int:\n    return n\n"
+        )
+        (folder / "beside_flows.py").write_text(source)
+        (folder / "json.py").write_text("raise RuntimeError")
+        (folder / "spec.yaml").write_text(START.replace("demo_flows", "beside_flows"))
+        # The second spec does not get the module of the first, which has the same name.
+        assert check_spec(folder / "spec.yaml").flows["make"].name == name
+    assert sys.path == path
+    assert "json.py" not in str(sys.modules["json"].__spec__)
+    del sys.modules["beside_flows"]
