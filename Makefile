@@ -12,6 +12,7 @@ $(VENV)/.demo: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	mkdir -p $(PREFECT_HOME)
 	touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.demo

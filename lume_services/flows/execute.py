@@ -84,8 +84,9 @@ class Execution:
             while self._running:
                 self._next_ended()
             raise
-        for name in self._plan.steps.keys() - self._steps.keys():
-            self._tell(name, "skipped")
+        for name in self._plan.steps:
+            if name not in self._steps:
+                self._tell(name, "skipped")
         for failure in failures:
             raise failure
         return {name: self._steps[name].value for name in self._plan.steps}

@@ -33,11 +33,13 @@ def input_group(step: StepSpec, signature: Signature) -> type[BaseModel]:
     return create_model(step.step, __config__=config, **fields)
 
 
-def group_values(group: BaseModel) -> dict[str, Any]:
-    """Return the values that a form holds by the names of the parameters."""
+def group_values(step: StepSpec, group: BaseModel) -> dict[str, Any]:
+    """Return the values of a step by the names of its parameters, without what the flow's defaults give."""
     fields = type(group).model_fields
-    named = {field.alias or name: getattr(group, name) for name, field in fields.items()}
-    return {**named, **(group.model_extra or {})}
+    given = {
+        fields[name].alias or name: getattr(group, name) for name in group.model_fields_set & fields.keys()
+    }
+    return {**step.parameters, **given, **(group.model_extra or {})}
 
 
 def check_values(

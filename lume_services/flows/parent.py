@@ -45,8 +45,8 @@ class InputForm:
     def values(self, parameters: Mapping[str, Any]) -> Values:
         """Return the values of all steps, from the parameters of the parent flow."""
         return {
-            name: group_values(group.model_validate(parameters[self._names[name]]))
-            for name, group in self._groups.items()
+            name: group_values(step, self._groups[name].model_validate(parameters[self._names[name]]))
+            for name, step in self._steps.items()
         }
 
     def signature(self) -> inspect.Signature:

@@ -64,7 +64,8 @@ def importable_from(folder: Path | None) -> Iterator[None]:
         yield
     finally:
         for place in added:
-            sys.path.remove(place)
+            if place in sys.path:
+                sys.path.remove(place)
 
 
 def _by_name(flows: Sequence[Flow[..., Any]]) -> dict[str, Flow[..., Any]]:
@@ -103,7 +104,8 @@ class _Resolver:
         if step.entrypoint:
             return self.load(step.entrypoint, (*loc, "entrypoint"))
         if step.name in self.entry_points:
-            return self.load(self.entry_points[step.name].value, (*loc, "name"))
+            point = self.entry_points[step.name]
+            return self.load(f"{point.module}:{point.attr}", (*loc, "name"))
         known = {*self.given, *self.entry_points}
         meant = nearest(step.name, known)
         question = f"Did you mean {meant!r}? " if meant else ""
@@ -122,15 +124,16 @@ class _Resolver:
             self.findings.problem(loc, message, "Write a module and a name in it, as package.module:flow.")
             return None
         found = self.module(module_name, loc)
-        for name in attribute.split(".") if found else ():
+        if found is None:
+            return None
+        for name in attribute.split("."):
             if not hasattr(found, name):
                 self.no_attribute(found, name, module_name, loc)
                 return None
             found = getattr(found, name)
         if isinstance(found, Flow):
             return found
-        if found is not None:
-            self.findings.problem(loc, f"{entrypoint} is {_kind(found)}, not a flow.", _DECORATE)
+        self.findings.problem(loc, f"{entrypoint} is {_kind(found)}, not a flow.", _DECORATE)
         return None
 
     def module(self, name: str, loc: Loc) -> Any:
@@ -149,8 +152,9 @@ class _Resolver:
         return None
 
     def broken_module(self, name: str, error: BaseException, loc: Loc) -> None:
+        machinery = (__file__, importlib.__file__)
         frames = traceback.extract_tb(error.__traceback__)
-        users = [frame for frame in frames if "importlib" not in frame.filename][1:]
+        users = [frame for frame in frames if frame.filename not in machinery and frame.filename[0] != "<"]
         place = f" at {users[-1].filename}:{users[-1].lineno}" if users else ""
         if isinstance(error, SyntaxError):
             place = f" at {error.filename}:{error.lineno}"
@@ -159,7 +163,8 @@ class _Resolver:
         self.findings.problem(loc, message, "Correct it; the flow was not looked at.")
 
     def no_attribute(self, owner: Any, name: str, module: str, loc: Loc) -> None:
-        flows = [known for known, value in vars(owner).items() if isinstance(value, Flow)]
+        members = getattr(owner, "__dict__", {})
+        flows = [known for known, value in members.items() if isinstance(value, Flow)]
         message = f"there is no {name!r} in {module} ({getattr(owner, '__file__', type(owner).__name__)})."
         remedy = choose_from(name, flows) if flows else "It defines no flow."
         self.findings.problem(loc, message, remedy)

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from lume_services.errors import QueryError
-from lume_services.services.results.paths import escape
+from lume_services.services.results.paths import Path, escape
 
 Filter: TypeAlias = dict[str, Any]
 
@@ -148,7 +148,7 @@ class _Parser:
         path = "".join(pieces)
         if not path:
             raise self._fail("expected a path, as outputs.y.")
-        if path.startswith(".") or path.endswith(".") or ".." in path:
+        if "" in Path(path).atoms:
             raise self._fail("the path has an empty part.", "Put a key that holds dots in quotes.", end - 1)
         return path
 

@@ -1,13 +1,17 @@
-"""Runs every conformance scenario against one Prefect API and writes the outcomes as JSON.
+"""Runs every conformance scenario and writes the outcomes as JSON.
 
-    python conformance_run.py OUTCOMES.json
+    python conformance_run.py local OUTCOMES.json
+    python conformance_run.py bare OUTCOMES.json
 
-Without PREFECT_API_URL the API is the in-process stand-in. An outcome is what the caller of the flow
-sees, and what the API tells afterwards of the flow run, its subflows, its tasks and its artifacts.
+`local` runs them by the local backend, without PREFECT_API_URL against the in-process stand-in. `bare`
+runs them by Prefect alone, against the server of PREFECT_API_URL: what the others are held to. An
+outcome is what the caller of the flow sees, and what the API tells afterwards of the flow run, its
+subflows, its tasks and its artifacts.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
@@ -17,22 +21,28 @@ from pathlib import Path
 from typing import Any
 
 import conformance_flows as flows
-from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterId,
     FlowRunFilterParentFlowRunId,
+    LogFilter,
+    LogFilterFlowRunId,
 )
 from prefect.client.schemas.objects import State
 from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
+from prefect.flow_engine import run_flow
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.utilities.callables import get_call_parameters
 
 from lume_services.errors import LUMEServicesError
 from lume_services.services.scheduling.api import connect
 from lume_services.services.scheduling.backends.local import LocalBackend
 
+BACKEND = LocalBackend()
 WHERE = tempfile.mkdtemp()
+LOGGED = re.compile("from the|printed")
 
-# name: (flow, parameters); a name that ends in a number runs the flow of that name once more.
 SCENARIOS: dict[str, tuple[Any, dict[str, Any]]] = {
     "calls": (flows.calls, {"n": 3}),
     "default parameters": (flows.calls, {}),
@@ -128,21 +138,44 @@ def steady(text: str | None) -> str | None:
     return re.sub(r"-[0-9a-f]{3}\b", "", text)
 
 
-def run(backend: LocalBackend, flow: Any, parameters: dict[str, Any]) -> tuple[str, Outcome]:
-    """Run one scenario and return the id of its run and what the caller saw."""
-    flows.SEEN.clear()
-    handle = backend.run(flow, parameters, {"labels": ["label"]})
-    outcome: Outcome = {"state": handle.wait(120).name}
+def run_local(flow: Any, parameters: dict[str, Any]) -> tuple[str, Outcome]:
+    """Run one scenario by the local backend; return the id of its run and what the caller saw."""
+    handle = BACKEND.run(flow, parameters)
+    outcome: Outcome = {"state": handle.wait(120).name, "message": steady(handle.state.message) or None}
     try:
         outcome["value"] = plain(handle.result())
     except LUMEServicesError as error:
-        outcome["error"] = [type(error).__name__, type(error.__cause__).__name__]
-        outcome["message"] = steady(handle.state.message)
-    outcome["seen"] = [item for item in flows.SEEN if isinstance(item, str)]
-    outcome["logs"] = sorted(
-        line.message for line in handle.logs() if "from the" in str(line) or line.message == "printed"
-    )
+        outcome["cause"] = type(error.__cause__).__name__
+    outcome["logs"] = sorted(line.message for line in handle.logs() if LOGGED.match(line.message))
     return handle.run_id, outcome
+
+
+def run_bare(flow: Any, parameters: dict[str, Any]) -> tuple[str, Outcome]:
+    """Run one scenario by Prefect's engine; return the id of its run and what the caller saw."""
+    with get_client(sync_client=True) as client:
+        flow_run = client.create_flow_run(flow, parameters=flow.serialize_parameters(parameters))
+        outcome: Outcome = {}
+        try:
+            outcome["value"] = plain(_call(flow, flow_run, parameters))
+        except BaseException as error:
+            outcome["cause"] = type(error).__name__
+        state = client.read_flow_run(flow_run.id).state
+    outcome |= {"state": state.name, "message": steady(state.message) or None}
+    return str(flow_run.id), outcome
+
+
+def _call(flow: Any, flow_run: Any, parameters: dict[str, Any]) -> Any:
+    bound = get_call_parameters(flow.fn, (), parameters)
+    called = run_flow(flow, flow_run, bound)
+    if flow.isgenerator and flow.isasync:
+        return asyncio.run(_listed(called))
+    if flow.isasync:
+        return asyncio.run(called)
+    return list(called) if flow.isgenerator else called
+
+
+async def _listed(items: Any) -> list[Any]:
+    return [item async for item in items]
 
 
 def told(client: SyncPrefectClient, run_id: str) -> Outcome:
@@ -189,30 +222,41 @@ def _task(client: SyncPrefectClient, task: Any) -> list[Any]:
     return [steady(task.name), states, *_state(task.state), about]
 
 
-def told_at_last(run_ids: dict[str, str]) -> dict[str, Outcome]:
+def told_at_last(client: SyncPrefectClient, run_ids: dict[str, str]) -> dict[str, Outcome]:
     """Return what the API tells of all runs, once it has heard of everything."""
-    with connect(None, None).entered() as client:
-        before: dict[str, Outcome] = {}
-        for _ in range(30):
-            now = {name: told(client, run_id) for name, run_id in run_ids.items()}
-            if now == before:
-                break
-            before = now
-            time.sleep(1.5)
-        return before
+    before: dict[str, Outcome] = {}
+    for _ in range(30):
+        now = {name: told(client, run_id) for name, run_id in run_ids.items()}
+        if now == before:
+            break
+        before = now
+        time.sleep(1.5)
+    return before
 
 
-def main(target: str) -> None:
+def logged(client: SyncPrefectClient, run_id: str) -> list[str]:
+    """Return the lines that the scenarios wrote, as the API keeps them."""
+    lines = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])), limit=200, offset=0)
+    return sorted(line.message for line in lines if LOGGED.match(line.message))
+
+
+def main(how: str, target: str) -> None:
     """Run all scenarios and write their outcomes."""
-    backend = LocalBackend()
+    run = {"local": run_local, "bare": run_bare}[how]
     run_ids: dict[str, str] = {}
     outcomes: dict[str, Outcome] = {}
     for name, (flow, parameters) in SCENARIOS.items():
-        run_ids[name], outcomes[name] = run(backend, flow, parameters)
-    for name, outcome in told_at_last(run_ids).items():
-        outcomes[name].update(outcome)
+        flows.SEEN.clear()
+        run_ids[name], outcomes[name] = run(flow, parameters)
+        outcomes[name]["seen"] = [item for item in flows.SEEN if isinstance(item, str)]
+    with connect(None, None).entered() as client:
+        for name, outcome in told_at_last(client, run_ids).items():
+            outcomes[name].update(outcome)
+            outcomes[name].setdefault("logs", logged(client, run_ids[name]) if how == "bare" else None)
     Path(target).write_text(json.dumps(outcomes, indent=1, sort_keys=True))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    # Heartbeats make each run a second longer, and cannot be switched off by the environment.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        main(*sys.argv[1:])

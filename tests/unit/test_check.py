@@ -2,14 +2,12 @@
 
 import sys
 import textwrap
-from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
 from prefect import flow
 
 from lume_services.errors import SpecError
-from lume_services.flows import resolve
 from lume_services.flows.check import check_spec
 
 FLOWS = '''
@@ -49,6 +47,10 @@ def log(when: datetime, password: SecretStr, **more: Any) -> None:
 
 def plain() -> None:
     pass
+
+
+NOTHING = None
+NUMBER = 1
 '''
 
 START = """\
@@ -421,8 +423,11 @@ def test_flows_at_hand_must_be_flows_with_names_of_their_own(here):
 
 
 def test_a_flow_is_found_by_entry_point(here, monkeypatch):
-    points = EntryPoints([EntryPoint("make", "demo_flows:make", resolve.ENTRY_POINT_GROUP)])
-    monkeypatch.setattr(resolve, "entry_points", lambda group: points.select(group=group))
+    package = here / "demo-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[lume_services.flows]\nmake = demo_flows:make [more]\n")
+    monkeypatch.syspath_prepend(str(here))
     checked = check(START.replace("    entrypoint: demo_flows:make\n", ""))
     assert checked.flows["make"].name == "make"
     (problem,) = problems_of("name: demo\ncomposing_flows: [{name: mkae}]")
@@ -453,6 +458,8 @@ def test_a_flow_is_found_by_entry_point(here, monkeypatch):
         ("demo_flows:SecretStr", "demo_flows:SecretStr is the class SecretStr, not a flow. Give a flow:"),
         ("json:dumps", "json:dumps is of type function, not a flow."),
         ("json:flow", "there is no 'flow' in json ("),
+        ("demo_flows:NOTHING", "demo_flows:NOTHING is of type NoneType, not a flow."),
+        ("demo_flows:NUMBER.flow", "there is no 'flow' in demo_flows (int). It defines no flow."),
     ],
 )
 def test_an_entrypoint_that_leads_nowhere(here, entrypoint, expected):

@@ -17,7 +17,7 @@ import pytest
 from lume_services.results import Provenance, Result
 from lume_services.results.provenance import git_commit
 
-FLOW = '''
+FLOW = """
 import json
 from prefect import flow, task
 from lume_services.config import configure
@@ -46,7 +46,7 @@ context = configure({"home": "home"})
 own, made = context.scheduling_service().run_and_return(flow=parent, parameters={"x": 1})
 stored = next(Result.find("p"))
 print(json.dumps([result.model_dump(mode="json") for result in (own, made, stored)]))
-'''
+"""
 
 
 def test_outside_of_a_flow() -> None:
@@ -61,10 +61,17 @@ def test_outside_of_a_flow() -> None:
 
 def run_in(folder: Path) -> list[dict[str, Any]]:
     (folder / "my_flows.py").write_text(FLOW)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LUME_", "PREFECT_"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("LUME_", "PREFECT_"))
+    }
     environment |= {"PREFECT_HOME": str(folder / "prefect"), "DO_NOT_TRACK": "1"}
     run = subprocess.run(
-        [sys.executable, "-m", "my_flows"], cwd=folder, env=environment, check=False, capture_output=True, text=True
+        [sys.executable, "-m", "my_flows"],
+        cwd=folder,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert run.returncode == 0, run.stderr
     results: list[dict[str, Any]] = json.loads(run.stdout.splitlines()[-1])

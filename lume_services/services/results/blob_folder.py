@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lume_services.errors import BlobCorruptError
@@ -100,10 +100,13 @@ class BlobFolder:
             age_seconds: Files changed since then may still be written.
         """
         oldest = time.time() - age_seconds
-        left = [file for file in self._unfinished.glob("*") if file.stat().st_mtime <= oldest]
-        for file in left:
-            file.unlink(missing_ok=True)
-        return len(left)
+        removed = 0
+        for file in self._unfinished.glob("*"):
+            with suppress(FileNotFoundError):  # it was finished meanwhile
+                if file.stat().st_mtime <= oldest:
+                    file.unlink()
+                    removed += 1
+        return removed
 
     @property
     def _unfinished(self) -> Path:

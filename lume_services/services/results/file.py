@@ -25,6 +25,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from typing_extensions import override
+
 from lume_services.errors import ResultsDBError
 from lume_services.services.results.base import ResultsDB, Scan, batches
 from lume_services.services.results.blob_folder import BlobFolder
@@ -63,12 +65,12 @@ class FileResultsDB(ResultsDB):
     def __repr__(self) -> str:
         return f"FileResultsDB({str(self.path)!r})"
 
+    @override
     def collections(self) -> list[str]:
-        """Return the names of the collections that hold records, sorted."""
         return self._tables.collections()
 
+    @override
     def configure(self, indices: Mapping[str, Sequence[str]]) -> None:
-        """Make queries on some paths fast; see `ResultsDB.configure`."""
         for collection, paths in indices.items():
             for path in paths:
                 with self._tables.database.writing() as connection:
@@ -85,13 +87,15 @@ class FileResultsDB(ResultsDB):
         unused = sum(self._remove_unused(batch) for batch in batches(self._blobs.digests(), _SWEEP_BATCH))
         return unused + self._blobs.remove_unfinished()
 
+    @override
     def close(self) -> None:
-        """Close the connection of this process; the next use opens it again."""
         self._tables.database.close()
 
+    @override
     def _ids(self, collection: str, hashes: Sequence[str]) -> dict[str, str]:
         return self._tables.ids(collection, hashes)
 
+    @override
     def _insert(self, collection: str, records: Sequence[Record]) -> dict[str, str]:
         blobs = {digest: blob for record in records for digest, blob in record.blobs.items()}
         for _ in range(_BLOB_ATTEMPTS):
@@ -112,21 +116,26 @@ class FileResultsDB(ResultsDB):
         self._remove_unused([digest for record in superseded for digest in record.blobs])
         return ids
 
+    @override
     def _scan(self, collection: str, selection: Selection) -> Scan:
         return self._tables.scan(collection, selection)
 
+    @override
     def _fetch(self, collection: str, ids: Sequence[str]) -> Iterator[StoredRecord]:
         return self._tables.fetch(collection, ids)
 
+    @override
     def _count(self, collection: str) -> int:
         return self._tables.count(collection)
 
+    @override
     def _delete(self, collection: str, ids: Sequence[str]) -> int:
         with self._tables.database.writing() as connection:
             deleted, digests = self._tables.delete(connection, collection, ids)
         self._remove_unused(digests)
         return deleted
 
+    @override
     def _open_blob(self, digest: str, record_id: str) -> BlobReader:
         return self._blobs.open(digest, record_id)
 

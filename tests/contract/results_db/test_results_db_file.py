@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -335,6 +338,49 @@ def test_sweep_removes_what_no_record_refers_to(store: FileResultsDB) -> None:
     [record] = store.find(collection="p")
     assert np.array_equal(record["array"], ARRAY)
     assert store.sweep() == 0
+
+
+def test_kill_9_leaves_no_blob_that_sweep_does_not_remove(store: FileResultsDB) -> None:
+    for kill in range(8):
+        receive, send = os.pipe()
+        child = os.fork()
+        if not child:
+            for n in itertools.count():
+                store.insert_one({"array": ARRAY + n + kill / 10}, collection="p")
+                os.write(send, b".")
+        os.read(receive, 1)
+        time.sleep(kill * 0.007)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(receive)
+        os.close(send)
+    for file in (store.path / "blobs" / "unfinished").iterdir():
+        os.utime(file, (0, 0))
+    store.sweep()
+    records = list(store.find(collection="p"))
+    assert len(records) >= 8
+    assert all(record["array"][0] == record["array"][-1] - ARRAY[-1] for record in records)
+    assert len(blob_files(store)) == len(records)
+
+
+def test_sweeping_while_others_insert(store: FileResultsDB) -> None:
+    stop = threading.Event()
+
+    def keep_sweeping() -> None:
+        with FileResultsDB(store.path) as other:
+            while not stop.is_set():
+                other.sweep()
+
+    sweeper = threading.Thread(target=keep_sweeping)
+    sweeper.start()
+    try:
+        for n in range(100):
+            store.insert_one({"n": n, "array": ARRAY[:9000] + n}, collection="p")
+    finally:
+        stop.set()
+        sweeper.join()
+    for record in store.find(collection="p"):
+        assert np.array_equal(record["array"], ARRAY[:9000] + record["n"])
 
 
 def test_delete_removes_the_blobs(store: FileResultsDB) -> None:
