@@ -12,6 +12,7 @@ from lume_services.config import current_context
 from lume_services.errors import FileChangedError
 from lume_services.files.registry import get_serializer, register_serializer, type_string
 from lume_services.services.files import FileService, Serializer
+from lume_services.values import register_type
 
 S = TypeVar("S")
 """A serializer class."""
@@ -163,3 +164,20 @@ def load_reference(reference: Mapping[str, Any]) -> FileResult[Any]:
     serializer: Any = get_serializer(unbound.file_type_string)
     bound: type[FileResult[Any]] = FileResult[serializer]
     return bound.model_validate(dict(reference))
+
+
+def _dump(file: FileResult[Any]) -> dict[str, Any]:
+    return {"handle": isinstance(file, File), **file.jsonable_dict()}
+
+
+def _load(parts: dict[str, Any]) -> FileResult[Any]:
+    handle = parts.pop("handle")
+    result = load_reference(parts)
+    if not handle:
+        return result
+    serializer: Any = get_serializer(result.file_type_string)
+    file: type[File[Any]] = File[serializer]
+    return file.model_validate(parts)
+
+
+register_type("lume_services.files.File", FileResult, _dump, _load, subclasses=True)

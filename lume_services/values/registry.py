@@ -40,17 +40,19 @@ class Kind:
     hash_into: Callable[[Any, Hasher], None] | None = None
 
 
-# The module of this package that makes the kinds for the classes of a package or module, and for the
-# names that begin with it. What is imported never follows from data: it is one of these or nothing.
+# The module that makes the kinds for the classes of a package or module, and for the names that begin
+# with it. What is imported never follows from data: it is one of these or nothing.
 _HOMES = {
-    "enum": "models",
-    "pydantic": "models",
-    "numpy": "arrays",
-    "ndarray": "arrays",
-    "pandas": "frames",
-    "beamphysics": "beams",
-    "lume.base": "lume_objects",
-    f"{__package__}.lazy": "arrays",
+    "enum": ".models",
+    "pydantic": ".models",
+    "numpy": ".arrays",
+    "ndarray": ".arrays",
+    "pandas": ".frames",
+    "beamphysics": ".beams",
+    "lume.base": ".lume_objects",
+    f"{__package__}.lazy": ".arrays",
+    # Files live on a floor above; a record that holds one is read without them being imported before.
+    "lume_services.files.File": "lume_services.files",
 }
 _by_name: dict[str, Kind] = {}
 _by_class: dict[type, Kind] = {}
@@ -193,4 +195,4 @@ def _import_homes(cls: type) -> None:
 def _import_home(name: str) -> None:
     home = _HOMES.get(name) or _HOMES.get(name.partition(".")[0])
     if home is not None:
-        importlib.import_module(f"{__package__}.{home}")
+        importlib.import_module(home, __package__)

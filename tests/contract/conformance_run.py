@@ -17,6 +17,7 @@ import re
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,13 +166,11 @@ def run_bare(flow: Any, parameters: dict[str, Any]) -> tuple[str, Outcome]:
 
 
 def _call(flow: Any, flow_run: Any, parameters: dict[str, Any]) -> Any:
-    bound = get_call_parameters(flow.fn, (), parameters)
-    called = run_flow(flow, flow_run, bound)
-    if flow.isgenerator and flow.isasync:
-        return asyncio.run(_listed(called))
-    if flow.isasync:
-        return asyncio.run(called)
-    return list(called) if flow.isgenerator else called
+    call = partial(run_flow, flow, flow_run, get_call_parameters(flow.fn, (), parameters))
+    if flow.isgenerator:
+        return asyncio.run(_listed(call())) if flow.isasync else list(call())
+    state = asyncio.run(call(return_type="state")) if flow.isasync else call(return_type="state")
+    return state.result()
 
 
 async def _listed(items: Any) -> list[Any]:

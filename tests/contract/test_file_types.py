@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
+from lume_services.config import current_context
 from lume_services.errors import (
     FileChangedError,
     FileTypeNotRegistered,
@@ -36,6 +37,7 @@ from lume_services.files import (
     YAMLFile,
     load_reference,
 )
+from lume_services.results import Result
 from lume_services.values import fingerprint
 
 
@@ -380,3 +382,22 @@ def test_hdf5_gives_back_what_it_took(value):
     with tempfile.TemporaryDirectory() as folder:
         file = HDF5File(filename=f"{folder}/a.h5").write(value)
         assert fingerprint(file.read()) == fingerprint(value)
+
+
+@pytest.mark.parametrize("file_type", [TextFile, TextResult])
+def test_a_file_in_a_result(file_type):
+    """RES-6: a stored result may hold files; another process that reads it needs no import of its own."""
+    TextFile(filename="a.txt").write("text")
+    file = file_type(filename="a.txt")
+    Result(project_name="p", outputs={"notes": file}).insert()
+    found = Result.latest("p").outputs["notes"]
+    assert type(found) is file_type
+    assert found == file
+    assert found.read() == "text"
+    code = (
+        "import sys; from lume_services.results import Result\n"
+        "print(Result.latest('p').outputs['notes'].read())"
+    )
+    home = str(current_context().settings().home)
+    read = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"LUME_HOME": home})
+    assert read.stdout == "text\n", read.stderr

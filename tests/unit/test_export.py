@@ -190,6 +190,7 @@ def test_to_dataframe(service: ResultsDBService) -> None:
     assert frame["outputs.x"].tolist() == [1 / 3, 2 / 3]
     everything = service.to_dataframe(collection="p", sort="-outputs.x", limit=3)
     assert everything["outputs.image"][0].shape == (100, 200)
+    assert not everything["outputs.image"][0].loaded
     assert everything["date_modified"][0] == NOON
     assert service.to_dataframe(collection="none").empty
 

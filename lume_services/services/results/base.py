@@ -118,7 +118,7 @@ class ResultsDB(ABC):
         Args:
             collection: Where to look; one that does not exist is empty.
             query: A MongoDB filter with dotted paths, as `{"outputs.y": {"$gt": 2}}`.
-            fields: Dotted paths to return besides `_id`; the others are not read.
+            fields: Dotted paths to return besides `_id`; the arrays of the others are not read.
             sort: A path, `-path` for the greatest first, or a list of `(path, 1 or -1)`; in MongoDB's
                 order across types. Equal ones come in the order of insertion, or, where the last key
                 descends, the newest first.

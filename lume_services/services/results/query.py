@@ -12,7 +12,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from lume_services.errors import QueryError, choose_from
@@ -41,10 +41,6 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 _LOGIC = ("$and", "$or", "$nor")
 _REGEX_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
 _LITERAL = 'To compare with a mapping whose keys begin with "$", write {"$eq": {…}}.'
-FIELD_OPERATORS = (
-    "$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin",
-    "$exists", "$regex", "$options", "$not", "$elemMatch", "$size",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,7 +66,7 @@ class Query:
     """
 
     matches: Matcher
-    bounds: Mapping[tuple[str, ...], Sequence[Bound]] = field(default_factory=dict)
+    bounds: Mapping[tuple[str, ...], Sequence[Bound]]
 
     def texts(self, name: str) -> list[str] | None:
         """Return the texts of which a top-level field must be one, or None where that is not said."""
@@ -181,12 +177,12 @@ class _Compiler:
             operand = {"$eq": operand}
         conditions = []
         for name, argument in operand.items():
-            if name not in FIELD_OPERATORS:
-                raise _unknown(name, where, FIELD_OPERATORS, _LITERAL)
             if name == "$options":
                 if "$regex" not in operand:
                     raise QueryError("$options needs a $regex beside it.", where=where)
                 continue
+            if name not in _OPERATORS:
+                raise _unknown(name, where, [*_OPERATORS, "$options"], _LITERAL)
             if name == "$regex":
                 argument = (argument, operand.get("$options", ""))  # noqa: PLW2901
             condition, bound = _OPERATORS[name](self, name, argument, f"{where}[{name!r}]")

@@ -204,7 +204,7 @@ def _found(record: Record | None, status: int = 200) -> Response:
 
 
 async def _unsupported(request: Request) -> Response:
-    return _refusal(request, f"{request.method} {request.url.path}")
+    return _refusal(request, f"{request.method} {request.url.path.removeprefix('/api')}")
 
 
 def _refusal(request: Request, what: str) -> Response:
