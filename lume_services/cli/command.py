@@ -18,8 +18,9 @@ def command_line(*arguments: str) -> str:
     environment ends with it, so the variables of LUME-services are repeated.
     """
     program = PROGRAM if shutil.which(PROGRAM) else _called_as()
-    made = {name: value for name, value in os.environ.items() if name.startswith("LUME_")}
-    variables = [f"{name}={shlex.quote(value)}" for name, value in made.items()] if "MAKELEVEL" in os.environ else []
+    ours = {name: value for name, value in os.environ.items() if name.startswith("LUME_")}
+    repeated = ours.items() if "MAKELEVEL" in os.environ else ()
+    variables = [f"{name}={shlex.quote(value)}" for name, value in repeated]
     return " ".join([*variables, program, *map(shlex.quote, arguments)])
 
 

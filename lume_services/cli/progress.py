@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lume_services.flows.events import StepEvent
     from lume_services.flows.plan import Plan
 
+MARKS: Mapping[str, str] = {"completed": "✓", "failed": "✗"}
 STYLES: Mapping[str, str] = {"completed": "green", "failed": "red", "running": "yellow", "skipped": "dim"}
 
 
@@ -72,7 +73,7 @@ class Progress:
             event = self._events.get(step)
             state = event.state if event else "queued"
             style = STYLES.get(state, "")
-            mark = Spinner("dots") if state == "running" else Text({"completed": "✓", "failed": "✗"}.get(state, "·"))
+            mark = Spinner("dots") if state == "running" else Text(MARKS.get(state, "·"))
             table.add_row(mark, step, Text(state, style=style), self._took(step))
         return table
 

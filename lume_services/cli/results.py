@@ -22,9 +22,11 @@ app = typer.Typer(no_args_is_help=True, help="Find, show and export results.", r
 
 Where = Annotated[
     str | None,
-    typer.Option("--where", "-w", help="Condition, as \"outputs.emittance_x < 2e-6 and inputs.mode = 'fast'\"."),
+    typer.Option("--where", "-w", help="Condition, as \"outputs.y < 2e-6 and inputs.mode = 'fast'\"."),
 ]
-Query = Annotated[str | None, typer.Option("--query", "-q", help="MongoDB filter as JSON, instead of --where.")]
+Query = Annotated[
+    str | None, typer.Option("--query", "-q", help="MongoDB filter as JSON, instead of --where.")
+]
 Project = Annotated[str | None, typer.Option("--project", "-p", help="Only this project.")]
 Sort = Annotated[
     str | None, typer.Option("--sort", help="Path to sort by, as outputs.y; -outputs.y for greatest first.")
@@ -92,7 +94,9 @@ def show(
 def export(
     path: Annotated[Path | None, typer.Argument(help="File to write. Default: results.FORMAT.")] = None,
     *,
-    form: Annotated[Format | None, typer.Option("--format", help="Default: by the ending of the file.")] = None,
+    form: Annotated[
+        Format | None, typer.Option("--format", help="Default: by the ending of the file.")
+    ] = None,
     where: Where = None,
     query: Query = None,
     project: Project = None,
@@ -123,7 +127,7 @@ def _filter(where: str | None, query: str | None) -> Mapping[str, Any] | None:
             f"not valid JSON: {error}.", where="--query", remedy='Write it as \'{"outputs.y": {"$gt": 2}}\'.'
         ) from error
     if found is not None and not isinstance(found, dict):
-        raise QueryError("a filter is a JSON object.", where="--query", remedy='As \'{"outputs.y": 2}\'.')
+        raise QueryError("a filter is a JSON object.", where="--query", remedy="As '{\"outputs.y\": 2}'.")
     return found
 
 

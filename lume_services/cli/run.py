@@ -49,7 +49,7 @@ def _as_data(done: FlowOfFlowsRun, steps: list[dict[str, Any]]) -> dict[str, Any
     from lume_services.cli.outline import outline
 
     return {
-        "state": done.state.name.lower(),
+        "state": str(done.state.name).lower(),
         "run_id": done.run_id,
         "steps": steps,
         "results": {step: outline(value) for step, value in done.results.items()},
@@ -65,13 +65,12 @@ def _report(done: FlowOfFlowsRun, spec: object) -> None:
         typer.echo("\nFiles:")
         for path in files:
             typer.echo(f"  {path}")
-    projects = list(dict.fromkeys(_projects(done.results)))
-    hashes = list(dict.fromkeys(_hashes(done.results)))
+    results = list(_references(done.results, "result_type_string"))
     typer.echo("\nNext:")
-    for project in projects or [None]:
-        typer.echo(f"  {command_line('results', 'list', *(['--project', project] if project else []))}")
-    if hashes:
-        typer.echo(f"  {command_line('results', 'show', hashes[-1][:12])}")
+    for project in dict.fromkeys(str(reference["project_name"]) for reference in results):
+        typer.echo(f"  {command_line('results', 'list', '--project', project)}")
+    if results:
+        typer.echo(f"  {command_line('results', 'show', results[-1]['query']['unique_hash'][:12])}")
     typer.echo(f"  {command_line('graph', str(spec), '--svg', 'graph.svg')}")
 
 
@@ -92,13 +91,3 @@ def _files(results: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]
 
     for reference in _references(results, "file_type_string"):
         yield reference, str(load_reference(reference).path())
-
-
-def _projects(results: Mapping[str, Any]) -> Iterator[str]:
-    for reference in _references(results, "result_type_string"):
-        yield str(reference["project_name"])
-
-
-def _hashes(results: Mapping[str, Any]) -> Iterator[str]:
-    for reference in _references(results, "result_type_string"):
-        yield str(reference["query"]["unique_hash"])

@@ -27,7 +27,9 @@ SpecArgument = Annotated[Path, typer.Argument(metavar="SPEC", help="The YAML fil
 Values = dict[str, dict[str, Any]]
 
 
-def read_flow_of_flows(spec: Path, params: Path | None, assignments: Sequence[str]) -> tuple[FlowOfFlows, Values]:
+def read_flow_of_flows(
+    spec: Path, params: Path | None, assignments: Sequence[str]
+) -> tuple[FlowOfFlows, Values]:
     """Check a spec and the values for it, and return both.
 
     Raises:
@@ -58,7 +60,8 @@ def _read_params(path: Path | None) -> Values:
     except yaml.YAMLError as error:
         raise SpecError(f"{path} cannot be used", [Problem(f"not YAML: {error}", str(path))]) from error
     if not (isinstance(found, dict) and all(isinstance(group, dict) for group in found.values())):
-        problem = Problem("must be a map of steps to maps of parameters.", str(path), "As `track: {points: 15}`.")
+        message = "must be a map of steps to maps of parameters."
+        problem = Problem(message, str(path), "As `track: {points: 15}`.")
         raise SpecError(f"{path} cannot be used", [problem])
     return found
 
@@ -72,7 +75,8 @@ def _split(assignments: Sequence[str]) -> dict[tuple[str, str], str]:
         if equals and dot and step and parameter:
             found[step, parameter] = text
         else:
-            problems.append(Problem(f"{assignment!r} is not STEP.PARAM=VALUE.", "--set", "As track.points=15."))
+            message = f"{assignment!r} is not STEP.PARAM=VALUE."
+            problems.append(Problem(message, "--set", "As track.points=15."))
     if problems:
         raise SpecError("the values cannot be used", problems)
     return found

@@ -70,7 +70,8 @@ class FileResultsDBSection(Section):
     )
     durability: Literal["process", "power"] = Field(
         default="process",
-        description="What an acknowledged insert survives: a killed `process`, or also loss of `power` (slower).",
+        description="What an acknowledged insert survives: a killed `process`, or also the loss of `power`, "
+        "which is slower.",
     )
 
 

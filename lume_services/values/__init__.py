@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lume_services.values.blobs import Blob, BlobReader, BlobSink, BlobSource
 from lume_services.values.codec import decode, encode
 from lume_services.values.document import Document, dumps, loads
-from lume_services.values.fingerprint import fingerprint
+from lume_services.values.hashing import fingerprint
 from lume_services.values.registry import register_model, register_type
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from lume_services.values.registry import Kind, add_kind, serve_class
 from lume_services.values.strings import pack, unpack
 
 if TYPE_CHECKING:
-    from lume_services.values.fingerprint import Hasher
+    from lume_services.values.hashing import Hasher
 
 _CHUNK_BYTES = 1 << 19
 _BLOCK_BYTES = 1 << 24

@@ -16,7 +16,7 @@ from lume_services.values.registry import Kind, add_kind, serve_class
 from lume_services.values.strings import pack, unpack
 
 if TYPE_CHECKING:
-    from lume_services.values.fingerprint import Hasher
+    from lume_services.values.hashing import Hasher
 
 _TIME_ZONE = re.compile(r"(?!dateutil)[A-Za-z0-9_+\-/:]{1,64}")
 _MASKED = (pd.arrays.IntegerArray, pd.arrays.FloatingArray, pd.arrays.BooleanArray)

@@ -12,7 +12,7 @@ from lume.base import Base
 from lume_services.values.registry import Kind, add_family, full_name
 
 if TYPE_CHECKING:
-    from lume_services.values.fingerprint import Hasher
+    from lume_services.values.hashing import Hasher
 
 
 def _dump_object(value: Any) -> dict[str, bytes]:

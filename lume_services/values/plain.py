@@ -12,7 +12,7 @@ from lume_services.values.blobs import BlobReader
 from lume_services.values.registry import Kind, add_kind
 
 if TYPE_CHECKING:
-    from lume_services.values.fingerprint import Hasher
+    from lume_services.values.hashing import Hasher
 
 
 @dataclass(frozen=True)

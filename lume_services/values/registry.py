@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from lume_services.values.fingerprint import Hasher
+    from lume_services.values.hashing import Hasher
 
 T = TypeVar("T")
 

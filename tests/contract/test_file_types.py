@@ -399,5 +399,6 @@ def test_a_file_in_a_result(file_type):
         "print(Result.latest('p').outputs['notes'].read())"
     )
     home = str(current_context().settings().home)
-    read = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"LUME_HOME": home})
+    command = [sys.executable, "-c", code]
+    read = subprocess.run(command, capture_output=True, text=True, env={"LUME_HOME": home})
     assert read.stdout == "text\n", read.stderr

@@ -234,7 +234,8 @@ def test_flows_beside_the_spec_and_typed_values(work):
 
 
 def test_all_mistakes_at_once_and_nothing_runs(work):
-    (work.folder / "spec.yaml").write_text(SPEC.replace("x:", "y:").replace("name: work", "name: work\ncolor: red"))
+    broken = SPEC.replace("x:", "y:").replace("name: work", "name: work\ncolor: red")
+    (work.folder / "spec.yaml").write_text(broken)
     done = work("run", work.spec, "--set", "first.b=3")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
