@@ -12,7 +12,7 @@ BASE = "pass"
 CASES = {
     "import lume_services": "import lume_services",
     "configure()": "import lume_services; lume_services.configure()",
-    "lume-services --help": "import sys, lume_services.cli as c; sys.argv = ['lume-services', '--help']; c.main()",
+    "lume-services --help": "import sys, lume_services.cli as c; sys.argv[1:] = ['--help']; c.main()",
     "import prefect": "import prefect",
 }
 
