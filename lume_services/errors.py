@@ -170,6 +170,10 @@ class ResultsDBError(LUMEServicesError):
     """The results store cannot do what was asked."""
 
 
+class StoreUnavailableError(ResultsDBError, ConnectionError):
+    """The server of the results store does not answer, or cannot be reached."""
+
+
 class ResultNotFoundError(ResultsDBError, LookupError):
     """No stored result matches the query."""
 

@@ -174,7 +174,8 @@ def _one(prefix: str, project: str | None) -> dict[str, Any]:
 
 
 def _id(record: Mapping[str, Any]) -> str:
-    return str(record["_id"])[:ID_LENGTH]
+    """Return the beginning of the hash: ids begin with the time, so many begin alike."""
+    return str(record.get("unique_hash", record["_id"]))[:ID_LENGTH]
 
 
 def _cell(record: Mapping[str, Any], path: str) -> str:

@@ -92,6 +92,11 @@ class MongodbResultsDBSection(Section):
     blob_threshold: int = Field(
         default=65536, ge=0, description="Arrays of at least this many bytes are kept in GridFS."
     )
+    timeout_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds to wait for a server that is away, and for each of its answers.",
+    )
 
 
 # filesystems --------------------------------------------------------------------------------------

@@ -7,9 +7,10 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import Flow
+from pydantic.fields import FieldInfo
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,16 @@ def signature_of(flow: Flow[..., Any]) -> Signature:
             is_open = True
         elif parameter.kind is not parameter.VAR_POSITIONAL:
             annotation = hints.get(name, Any) if flow.should_validate_parameters else Any
-            parameters[name] = Parameter(annotation, parameter.default)
+            parameters[name] = _parameter(annotation, parameter.default)
     return Signature(parameters, is_open, hints.get("return", Any))
+
+
+def _parameter(annotation: Any, default: Any) -> Parameter:
+    if not isinstance(default, FieldInfo):
+        return Parameter(annotation, default)
+    # `x: int = Field(3, gt=0)`
+    own_default = inspect.Parameter.empty if default.is_required() else default.default
+    return Parameter(Annotated[annotation, default], own_default)
 
 
 def type_hints(function: Any) -> dict[str, Any]:

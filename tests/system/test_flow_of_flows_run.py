@@ -352,6 +352,16 @@ def test_values_are_converted_to_the_types_of_the_flow(lume_context):
     assert results["beam line"] == [6e6, 2024, "m"]
 
 
+def test_a_default_of_a_flow_is_left_to_the_flow(lume_context):
+    marker = object()
+
+    @flow(validate_parameters=False)
+    def default(x: Any = marker) -> bool:
+        return x is marker
+
+    assert compose(step("default"), flows=[default]).run().results["default"] is True
+
+
 def test_nothing_starts_where_a_value_is_wrong(lume_context):
     composed = compose(
         step("numbers"),

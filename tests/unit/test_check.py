@@ -41,6 +41,11 @@ def use(value: int, scale: Annotated[float, Field(gt=0)] = 1.0, text: str = "") 
 
 
 @flow
+def bounded(x: int = Field(gt=0), y: int = Field(3, gt=0)) -> int:
+    return x
+
+
+@flow
 def log(when: datetime, password: SecretStr, **more: Any) -> None:
     pass
 
@@ -343,6 +348,15 @@ def test_values_are_checked_by_the_rules_of_the_annotation(here):
         "spec.yaml:2, step 'log', parameter 'password': the value does not fit SecretStr: "
         "Input should be a valid string."
     )
+
+
+def test_a_default_may_be_a_pydantic_field(here):
+    text = "name: demo\ncomposing_flows: [{name: bounded, entrypoint: 'demo_flows:bounded'}]\n"
+    assert check(text, parameters={"bounded": {"x": 1}})
+    (problem,) = problems_of(text, parameters={})
+    assert "the parameter 'x' of the flow 'bounded' has no value" in problem
+    (problem,) = problems_of(text, parameters={"bounded": {"x": 1, "y": 0}})
+    assert "parameter 'y': 0 does not fit int: Input should be greater than 0." in problem
 
 
 def test_a_step_whose_form_is_wrong_misses_no_parameter_that_it_mentions(here):

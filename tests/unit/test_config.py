@@ -255,6 +255,22 @@ class ScratchFilesystem(LocalFilesystem):
     """A plug-in, named in a test by module:Class."""
 
 
+def test_identifiers_are_unique():
+    """SVC-10: the predecessor silently kept one of two."""
+    mounted = {"mount_path": "/a", "mount_alias": "/b"}
+    with pytest.raises(ConfigurationError, match="both define 'data'"):
+        build_context(
+            {"filesystems": {"data": mounted}, "mounted_filesystem": {**mounted, "identifier": "data"}}
+        )
+
+
+def test_mount_types_are_checked():
+    """SVC-8."""
+    section = {"mount_path": "/a", "mount_alias": "/b", "mount_type": "File"}
+    with pytest.raises(ConfigurationError, match="Choose one of: Directory, DirectoryOrCreate"):
+        build_context({"mounted_filesystem": section})
+
+
 def test_plugin_by_class_and_its_mistakes(tmp_path, monkeypatch):
     (tmp_path / "my_plugin.py").write_text(
         "from lume_services.services.files import LocalFilesystem\n"

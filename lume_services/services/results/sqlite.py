@@ -58,7 +58,9 @@ class Format:
 class Database:
     """A SQLite file, opened at first use.
 
-    It has one connection per process, which its threads take in turn. After a fork, the child opens its own.
+    It has one connection per process, which its threads take in turn. SQLite must have none open when the
+    process forks, because it keeps the state of its file locks in memory. So each is closed before a fork;
+    parent and child open their own when they need it.
 
     Args:
         path: The file; made with its folder when it is first used.
@@ -70,7 +72,7 @@ class Database:
         self.path = path
         self._layout = layout
         self._durable = durable
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._closer: weakref.finalize[[], Database] | None = None
         self._inode: int | None = None
@@ -107,24 +109,30 @@ class Database:
     def close(self) -> None:
         """Close the connection; the next use opens it again."""
         with self._lock, self._explained():
-            if self._closer is not None:
-                self._closer()
-            self._connection = self._closer = None
+            self._disconnect()
 
-    def forget(self) -> None:
-        """Leave the connection to the parent process: SQLite forbids to use or to close it in the child."""
-        if self._connection is not None:
-            _of_the_parent.append(self._connection)
+    def before_fork(self) -> None:
+        """Wait for the other threads to be done, keep them off, and close the connection."""
+        self._lock.acquire()
+        self._disconnect()
+
+    def after_fork_in_parent(self) -> None:
+        """Let the other threads go on."""
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew: the threads that may wait for the lock are not in this process."""
+        self._lock = threading.RLock()
+
+    def _disconnect(self) -> None:
         if self._closer is not None:
-            self._closer.detach()
-        self._lock = threading.Lock()  # another thread of the parent may have held it
+            self._closer()
         self._connection = self._closer = None
 
     def _connected(self) -> sqlite3.Connection:
-        if self._closer is not None and self._inode != _inode(self.path):
+        if self._inode != _inode(self.path):
             # Someone removed or replaced the file: what is written to the old one would be lost.
-            self._closer()
-            self._connection = self._closer = None
+            self._disconnect()
         if self._connection is None:
             if not self.path.exists():
                 self._create()
@@ -240,12 +248,33 @@ def _inode(path: Path) -> int | None:
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
-_of_the_parent: list[sqlite3.Connection] = []
+_held: list[Database] = []
 
 
-def _forget_all() -> None:
-    for database in list(_databases):
-        database.forget()
+def _before_fork() -> None:
+    for database in sorted(_databases, key=id):  # in one order, so that two forks do not wait for each other
+        database.before_fork()
+        _held.append(database)
 
 
-os.register_at_fork(after_in_child=_forget_all)
+def _take_held() -> list[Database]:
+    taken = _held.copy()
+    _held.clear()  # before the first is let go: then another thread may begin to fork
+    return taken
+
+
+def _after_fork_in_parent() -> None:
+    for database in _take_held():
+        database.after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    for database in _take_held():
+        database.after_fork_in_child()
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -62,9 +64,30 @@ class Interruption:
                 loop, task = self._task
                 loop.call_soon_threadsafe(task.cancel)
             else:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(self._thread), ctypes.py_object(Abort)
-                )
+                _raise_in(self._thread)
+
+
+def _raise_in(thread: int) -> None:
+    """Make a thread raise `Abort`.
+
+    Not while it starts another thread: until the new one runs, CPython has it under the number of the
+    one that starts it, and would raise there. The sleep also begins a new slice of the interpreter
+    lock, so that the thread cannot get on between the look at it and the exception.
+    """
+    while True:
+        time.sleep(0.0005)
+        if not _starts_a_thread(thread):
+            break
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(Abort))
+
+
+def _starts_a_thread(thread: int) -> bool:
+    frame = sys._current_frames().get(thread)  # noqa: SLF001 - documented, for debuggers
+    while frame is not None:
+        if frame.f_code is threading.Thread.start.__code__:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _current_task() -> tuple[asyncio.AbstractEventLoop, asyncio.Task[object]] | None:

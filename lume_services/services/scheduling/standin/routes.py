@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -20,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lume_services.services.scheduling.standin.events import receive_events
 from lume_services.services.scheduling.standin.filters import UnsupportedFilter
 from lume_services.services.scheduling.standin.records import Record
-from lume_services.services.scheduling.standin.store import Store
+from lume_services.services.scheduling.standin.store import TABLES, Store
 
 UNSUPPORTED_HEADER = "X-LUME-Unsupported"
 
@@ -78,17 +79,11 @@ class _Records:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._make = {
-            "flows": store.create_flow,
-            "flow_runs": store.create_flow_run,
-            "task_runs": store.create_task_run,
-            "artifacts": store.create_artifact,
-        }
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes."""
         common: list[BaseRoute] = []
-        for table in self._make:
+        for table in TABLES:
             common += [
                 _route("POST", f"/{table}/", partial(self.create, table=table)),
                 _route("POST", f"/{table}/filter", partial(self.find, table=table)),
@@ -106,7 +101,8 @@ class _Records:
 
     async def create(self, request: Request, table: str) -> Response:
         """Create a record, or give the one that exists."""
-        return JSONResponse(self._make[table](await request.json()), 201)
+        body = await request.body()
+        return JSONResponse(self._store.create(table, json.loads(body), len(body)), 201)
 
     async def read(self, request: Request, table: str) -> Response:
         """Give a record."""

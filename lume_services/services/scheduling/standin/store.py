@@ -20,7 +20,10 @@ from lume_services.services.scheduling.standin.records import (
 )
 from lume_services.services.scheduling.standin.rules import judge
 
+TABLES = ("flows", "flow_runs", "task_runs", "artifacts")
+
 KEPT_RUNS = 100
+KEPT_BYTES = 2**26
 
 NaturalKey = tuple[str | None, str, str]
 
@@ -28,28 +31,26 @@ NaturalKey = tuple[str | None, str, str]
 class Store:
     """Everything the stand-in knows, safe to use from any thread.
 
-    A flow run and all that belongs to it (task runs, subflow runs, artifacts, states) is forgotten
-    when `kept_runs` later runs have ended, so that a program may run flows for ever.
+    Of the top-level flow runs that have ended the latest are kept, each with all that belongs to it
+    (task runs, subflow runs, artifacts, states); so a program may run flows for ever.
 
     Args:
-        kept_runs: The number of ended top-level flow runs to keep.
+        kept_runs: How many of them at most.
+        kept_bytes: How large they may be together, as requests that created them.
     """
 
-    def __init__(self, kept_runs: int = KEPT_RUNS) -> None:
+    def __init__(self, kept_runs: int = KEPT_RUNS, kept_bytes: int = KEPT_BYTES) -> None:
         self._lock = threading.RLock()
         self._kept_runs = kept_runs
-        self._tables: dict[str, dict[str, Record]] = {
-            "flows": {},
-            "flow_runs": {},
-            "task_runs": {},
-            "artifacts": {},
-        }
+        self._kept_bytes = kept_bytes
+        self._tables: dict[str, dict[str, Record]] = {table: {} for table in TABLES}
         self._flow_ids: dict[str, str] = {}
         self._task_run_ids: dict[NaturalKey, str] = {}
         self._states: dict[str, list[Record]] = defaultdict(list)
         self._root_of: dict[str, str] = {}
         self._members: dict[str, list[tuple[str, str]]] = defaultdict(list)
         self._ended: deque[str] = deque()
+        self._bytes: dict[str, int] = defaultdict(int)
 
     def get(self, table: str, key: str) -> Record | None:
         """Return a copy of a record, None if there is none of that id."""
@@ -81,47 +82,26 @@ class Store:
         with self._lock:
             return list(self._states.get(run_id, ()))
 
-    def create_flow(self, body: Record) -> Record:
-        """Return the flow of that name, a new one if there is none."""
-        with self._lock:
-            known = self._flow_ids.get(body["name"])
-            if known is not None:
-                return dict(self._tables["flows"][known])
-            flow = new_record(**{"tags": [], "labels": {}, **body})
-            self._flow_ids[body["name"]] = flow["id"]
-            self._tables["flows"][flow["id"]] = flow
-            return dict(flow)
+    def create(self, table: str, body: Record, size: int = 0) -> Record:
+        """Return a new record, or the one that exists already.
 
-    def create_flow_run(self, body: Record) -> Record:
-        """Return a new flow run in the state of the body, Pending if it has none."""
+        Args:
+            table: One of flows, flow_runs, task_runs, artifacts.
+            body: The body of the request.
+            size: Its length in bytes.
+        """
+        make = {
+            "flows": self._create_flow,
+            "flow_runs": self._create_flow_run,
+            "task_runs": self._create_task_run,
+            "artifacts": self._create_artifact,
+        }
         with self._lock:
-            defaults: Record = {
-                "name": generate_slug(2),
-                "tags": [],
-                "parameters": {},
-                "context": {},
-                "empirical_policy": {},
-                "run_count": 0,
-                "total_run_time": 0.0,
-                "labels": {"prefect.flow.id": body["flow_id"]},
-            }
-            run = new_record(**defaults | _given(body))
-            parent = self._tables["task_runs"].get(body.get("parent_task_run_id") or "")
-            root = str(self._root_of.get(parent["flow_run_id"], run["id"]) if parent else run["id"])
-            self._root_of[run["id"]] = root
-            self._add("flow_runs", run, root)
-            self._enter(run, self._about_flow_run(run, new_state(body.get("state"))))
-            return dict(run)
-
-    def create_task_run(self, body: Record) -> Record:
-        """Return the task run of that flow run, task key and dynamic key, a new one if there is none."""
-        with self._lock:
-            known = self._task_run_ids.get(_natural_key(body))
-            if known is not None:
-                return dict(self._tables["task_runs"][known])
-            run = self._new_task_run(_given(body))
-            self._set_task_run_state(run, new_state(body.get("state")))
-            return dict(run)
+            record = make[table](body)
+            root = self._root_of.get(record["id"] if table == "flow_runs" else record.get("flow_run_id", ""))
+            if root is not None:
+                self._bytes[root] += size
+            return dict(record)
 
     def record_task_run(self, run_id: str, fields: Record, state: Record) -> None:
         """Note the state of a task run that the engine reports; one of a forgotten flow run is ignored."""
@@ -156,17 +136,51 @@ class Store:
             self._set_task_run_state(run, new_state(proposed))
             return {"status": "ACCEPT", "state": run["state"], "details": {"type": "accept_details"}}
 
-    def create_artifact(self, body: Record) -> Record:
-        """Return a new artifact."""
-        with self._lock:
-            artifact = new_record(**body)
-            self._add("artifacts", artifact, self._root_of.get(body.get("flow_run_id") or ""))
-            return dict(artifact)
-
     def size(self) -> int:
         """Return the number of records and states that are kept."""
         with self._lock:
             return sum(map(len, self._tables.values())) + sum(map(len, self._states.values()))
+
+    def _create_flow(self, body: Record) -> Record:
+        known = self._flow_ids.get(body["name"])
+        if known is not None:
+            return self._tables["flows"][known]
+        flow = new_record(**{"tags": [], "labels": {}, **body})
+        self._flow_ids[body["name"]] = flow["id"]
+        self._tables["flows"][flow["id"]] = flow
+        return flow
+
+    def _create_flow_run(self, body: Record) -> Record:
+        defaults: Record = {
+            "name": generate_slug(2),
+            "tags": [],
+            "parameters": {},
+            "context": {},
+            "empirical_policy": {},
+            "run_count": 0,
+            "total_run_time": 0.0,
+            "labels": {"prefect.flow.id": body["flow_id"]},
+        }
+        run = new_record(**defaults | _given(body))
+        parent = self._tables["task_runs"].get(body.get("parent_task_run_id") or "")
+        root = str(self._root_of.get(parent["flow_run_id"], run["id"]) if parent else run["id"])
+        self._root_of[run["id"]] = root
+        self._add("flow_runs", run, root)
+        self._enter(run, self._about_flow_run(run, new_state(body.get("state"))))
+        return run
+
+    def _create_task_run(self, body: Record) -> Record:
+        known = self._task_run_ids.get(_natural_key(body))
+        if known is not None:
+            return self._tables["task_runs"][known]
+        run = self._new_task_run(_given(body))
+        self._set_task_run_state(run, new_state(body.get("state")))
+        return run
+
+    def _create_artifact(self, body: Record) -> Record:
+        artifact = new_record(**body)
+        self._add("artifacts", artifact, self._root_of.get(body.get("flow_run_id") or ""))
+        return artifact
 
     def _add(self, table: str, record: Record, root: str | None) -> None:
         self._tables[table][record["id"]] = record
@@ -213,13 +227,18 @@ class Store:
 
     def _end(self, root: str) -> None:
         self._ended.append(root)
-        while len(self._ended) > self._kept_runs:
-            for table, key in self._members.pop(self._ended.popleft(), ()):
+        while len(self._ended) > self._kept_runs or self._ended_bytes() > self._kept_bytes:
+            forgotten = self._ended.popleft()
+            self._bytes.pop(forgotten, None)
+            for table, key in self._members.pop(forgotten, ()):
                 record = self._tables[table].pop(key)
                 self._states.pop(key, None)
                 self._root_of.pop(key, None)
                 if table == "task_runs":
                     del self._task_run_ids[_natural_key(record)]
+
+    def _ended_bytes(self) -> int:
+        return sum(self._bytes[root] for root in self._ended)
 
 
 def _given(body: Record) -> dict[str, Any]:

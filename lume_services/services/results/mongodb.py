@@ -1,0 +1,372 @@
+"""The `mongodb` store: results in a database on a MongoDB server.
+
+    results.PROJECT    a document per record of the collection PROJECT
+    blobs.files        large arrays, in the layout of GridFS; equal ones are one file
+    blobs.chunks       their chunks of 1 MiB
+
+A record holds the JSON `text` of its document with the `digest`, which is what is read, and beside it for MongoDB
+a copy of the `document` that can be searched and indexed with native numbers, texts and dates; see
+`mongodb_filter`. A text that is too large for a MongoDB document is kept as a blob.
+
+Any number of processes on any machines may use the database at once. A unique index makes inserts
+exactly-once; blobs are written before the record, and kept safe as `mongodb_blobs` tells, without transactions.
+Writes are acknowledged by a majority of the servers and in their journal. A writer that is killed at any point
+loses nothing that it was told is stored; at worst it leaves a blob that no record refers to, which `sweep` removes.
+
+Records are read in pages, each of them one request: no cursor and no session stays open, so a stream may
+be left, go on after the server was restarted, or after a fork.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from bson import Binary, Int64, ObjectId
+from bson.codec_options import CodecOptions, DatetimeConversion
+from pydantic import SecretStr
+from pymongo import ASCENDING, IndexModel
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+from typing_extensions import override
+
+from lume_services.errors import BlobCorruptError, ResultsDBError
+from lume_services.services.results.base import ResultsDB, Scan, batches
+from lume_services.services.results.mongodb_blobs import BlobBucket, only_duplicates, prepare
+from lume_services.services.results.mongodb_filter import (
+    DOCUMENT,
+    LEFT_OUT,
+    MODIFIED,
+    NO_DATE,
+    field,
+    prefilter,
+    searchable,
+)
+from lume_services.services.results.mongodb_server import MongoServer, Tree
+from lume_services.services.results.order import order_key
+from lume_services.services.results.paths import Path
+from lume_services.services.results.query import Query
+from lume_services.services.results.record import DATE_MODIFIED, ID, UNIQUE_HASH, Record, StoredRecord
+from lume_services.services.results.selection import Selection
+from lume_services.values.blobs import Blob, BlobReader
+from lume_services.values.codec import DEFAULT_THRESHOLD
+
+T = TypeVar("T")
+
+_PREFIX = "results."
+_SPECIAL = re.compile(r"[%$.\0]")
+_LARGEST_TEXT = 1 << 18
+_ATTEMPTS = 10
+_FIRST_PAGE = 8
+_PAGE = 256
+_READ = {"text": 1, "digest": 1, "body": 1, MODIFIED: 1}
+_OURS = {ID: {"$gt": ""}, MODIFIED: {"$gte": NO_DATE}}
+_NOT_OURS = [{ID: {"$type": "objectId"}}, {MODIFIED: None}]
+_DUPLICATE = 11000
+_ALWAYS_FAST = ((ID,), (UNIQUE_HASH,), (DATE_MODIFIED,))
+# What others wrote must not make a whole page unreadable.
+_TOLERANT: CodecOptions[Tree] = CodecOptions(
+    tz_aware=True,
+    unicode_decode_error_handler="replace",
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+
+
+class MongodbResultsDB(ResultsDB):
+    """A results store in a MongoDB database.
+
+    Args:
+        uri: Connection string, as `mongodb+srv://user:password@cluster.example.org`; takes the place of
+            `host`, `port`, `username`, `password` and `authmechanism`.
+        host: Name of the server.
+        port: Of the server.
+        username: None means no authentication.
+        password: Of the user.
+        database: Name of the database.
+        authmechanism: As the driver names it: `SCRAM-SHA-256`, `MONGODB-X509`, …
+        options: Further options of the driver, as `{"tls": True, "authSource": "admin"}`. They are stronger
+            than the defaults here: `w` "majority", `journal` True, and the time-outs.
+        blob_threshold: Arrays of at least this many bytes are kept beside the record.
+        timeout_seconds: How long to wait for a server that is away, and for each of its answers.
+    """
+
+    def __init__(
+        self,
+        uri: str | SecretStr | None = None,
+        host: str = "localhost",
+        port: int = 27017,
+        username: str | None = None,
+        password: str | SecretStr | None = None,
+        database: str = "lume_services",
+        authmechanism: str = "DEFAULT",
+        options: Mapping[str, Any] | None = None,
+        blob_threshold: int = DEFAULT_THRESHOLD,
+        timeout_seconds: float = 10.0,
+    ) -> None:
+        super().__init__(blob_threshold=blob_threshold)
+        self._server = MongoServer(
+            uri=_secret(uri),
+            host=host,
+            port=port,
+            username=username,
+            password=_secret(password),
+            database=database,
+            authmechanism=authmechanism,
+            options=options or {},
+            timeout_seconds=timeout_seconds,
+        )
+        self._blobs = BlobBucket(self._server, self._used)
+        self._prepared: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"MongodbResultsDB({self._server.where!r})"
+
+    @override
+    def collections(self) -> list[str]:
+        return self._server.use(
+            lambda database: sorted(
+                _unescape(name.removeprefix(_PREFIX))
+                for name in _names(database)
+                if database[name].find_one({}, {ID: 1}) is not None
+            )
+        )
+
+    @override
+    def configure(self, indices: Mapping[str, Sequence[str]]) -> None:
+        for collection, paths in indices.items():
+            self._prepare(collection)
+            for path in paths:
+                atoms = Path(path).atoms
+                if atoms not in _ALWAYS_FAST:
+                    keys = [(field(atoms), ASCENDING), (ID, ASCENDING)]
+                    self._use(collection, lambda records, keys=keys: records.create_index(keys))
+
+    def sweep(self) -> int:
+        """Remove what killed writers left: blobs without a record, if no writer has pinned them in the last hour.
+
+        It is safe while others use the store.
+
+        Returns:
+            How many blobs were removed.
+        """
+        return self._blobs.sweep()
+
+    @override
+    def close(self) -> None:
+        self._prepared.clear()
+        self._server.close()
+
+    @override
+    def _ids(self, collection: str, hashes: Sequence[str]) -> dict[str, str]:
+        if len(hashes) == 1:
+            return {}  # the insert will tell; to ask before would double its time
+        return self._known(collection, hashes)
+
+    @override
+    def _insert(self, collection: str, records: Sequence[Record]) -> dict[str, str]:
+        self._prepare(collection)
+        bodies = {record.id: Blob.of(record.text) for record in records if len(record.text) > _LARGEST_TEXT}
+        blobs = {digest: blob for record in records for digest, blob in record.blobs.items()}
+        blobs |= {body.digest: body for body in bodies.values()}
+        documents = [_stored(record, bodies.get(record.id)) for record in records]
+        with self._blobs.stored(blobs):
+            ids = self._insert_once(collection, documents)
+        unused = {
+            digest for one in documents if ids[one[UNIQUE_HASH]] != one[ID] for digest in one.get("blobs", ())
+        }
+        self._blobs.remove_unused(list(unused))
+        return ids
+
+    @override
+    def _scan(self, collection: str, selection: Selection) -> Scan:
+        query = selection.query
+        if [key.path.atoms for key in selection.sort] == [(DATE_MODIFIED,)]:
+            direction = selection.sort[0].direction
+            return Scan(self._pages(collection, query, (MODIFIED, ID), direction), sorted=True)
+        return Scan(self._pages(collection, query, (ID,), ASCENDING))
+
+    @override
+    def _fetch(self, collection: str, ids: Sequence[str]) -> Iterator[StoredRecord]:
+        for batch in batches(ids, _PAGE):
+            where = {ID: {"$in": _keys(batch)}}
+            page = self._use(collection, lambda records, where=where: list(records.find(where, _READ)))
+            found = {str(document[ID]): document for document in page}
+            yield from (self._record(found[record_id]) for record_id in batch if record_id in found)
+
+    @override
+    def _count(self, collection: str) -> int:
+        return self._use(collection, lambda records: records.count_documents({}))
+
+    @override
+    def _delete(self, collection: str, ids: Sequence[str]) -> int:
+        where = {ID: {"$in": _keys(ids)}}
+        digests = self._use(collection, lambda records: records.distinct("blobs", where))
+        deleted = self._use(collection, lambda records: records.delete_many(where).deleted_count)
+        self._blobs.remove_unused([digest for digest in digests if isinstance(digest, str)])
+        return deleted
+
+    @override
+    def _open_blob(self, digest: str, record_id: str) -> BlobReader:
+        return self._blobs.open(digest, record_id)
+
+    def _use(self, collection: str, work: Callable[[Collection[Tree]], T]) -> T:
+        name = _PREFIX + _escape(collection)
+        return self._server.use(lambda database: work(database.get_collection(name, _TOLERANT)))
+
+    def _prepare(self, collection: str) -> None:
+        if collection in self._prepared:
+            return
+        try:
+            self._server.use(prepare)
+            self._use(collection, lambda records: records.create_indexes(_indices()))
+        except ResultsDBError as error:
+            if getattr(error, "code", None) != _DUPLICATE:
+                raise
+            raise ResultsDBError(
+                f"several records of the collection {collection!r} have the same unique_hash: {error.message}",
+                where=self._server.where,
+                remedy=f"Remove all but one of them from {_PREFIX}{_escape(collection)}, with MongoDB's own tools.",
+            ) from error
+        self._prepared.add(collection)
+
+    def _known(self, collection: str, hashes: Sequence[str]) -> dict[str, str]:
+        where = {UNIQUE_HASH: {"$in": list(hashes)}}
+        found = self._use(collection, lambda records: list(records.find(where, {UNIQUE_HASH: 1})))
+        return {document[UNIQUE_HASH]: str(document[ID]) for document in found}
+
+    def _insert_once(self, collection: str, documents: Sequence[Tree]) -> dict[str, str]:
+        ids: dict[str, str] = {}
+        for _ in range(_ATTEMPTS):
+            missing = [document for document in documents if document[UNIQUE_HASH] not in ids]
+            if self._use(collection, lambda records, missing=missing: _inserted(records, missing)):
+                return ids | {document[UNIQUE_HASH]: document[ID] for document in missing}
+            ids |= self._known(collection, [document[UNIQUE_HASH] for document in missing])
+            if len(ids) == len(documents):
+                return ids
+        raise ResultsDBError(
+            "another process keeps removing records while they are stored.",
+            where=self._server.where,
+            remedy="Insert again when it has ended.",
+        )
+
+    def _pages(
+        self, collection: str, query: Query, keys: Sequence[str], direction: int
+    ) -> Iterator[StoredRecord]:
+        wanted = prefilter(query)
+        order = [(key, direction) for key in keys]
+        after: Tree = {}
+        size = _FIRST_PAGE
+        while True:
+            where = {"$and": [_OURS, wanted, after]}
+            page = self._use(
+                collection,
+                lambda records, where=where, size=size: list(
+                    records.find(where, _READ, sort=order, limit=size, batch_size=size, allow_disk_use=True)
+                ),
+            )
+            yield from map(self._record, page)
+            if len(page) < size:
+                break
+            after = _after(page[-1], keys, "$gt" if direction == ASCENDING else "$lt")
+            size = min(2 * size, _PAGE)
+        if not wanted or query.texts(ID):
+            yield from map(self._record, self._strangers(collection, query))
+
+    def _strangers(self, collection: str, query: Query) -> list[Tree]:
+        """Return what others have put into the collection, to be reported as damaged records."""
+        where: Tree = {"$or": _NOT_OURS}
+        texts = query.texts(ID)
+        if texts is not None:
+            where[ID] = {"$in": _keys(texts)}
+        return self._use(collection, lambda records: list(records.find(where, _READ)))
+
+    def _record(self, document: Tree) -> StoredRecord:
+        record_id = str(document[ID])
+        text, digest = document.get("text"), document.get("digest")
+        body = document.get("body")
+        if text is None and isinstance(body, str):
+            try:
+                text = bytes(self._blobs.open(body, record_id).read())
+            except BlobCorruptError:
+                text = None
+        return StoredRecord(
+            record_id,
+            text if isinstance(text, bytes) else b"",
+            digest if isinstance(digest, bytes) else b"",
+            self._server.where,
+        )
+
+    def _used(self, digests: Sequence[str]) -> set[str]:
+        where = {"blobs": {"$in": list(digests)}}
+        found = self._server.use(
+            lambda database: [
+                digest for name in _names(database) for digest in database[name].distinct("blobs", where)
+            ]
+        )
+        return set(found).intersection(digests)
+
+
+def _secret(text: str | SecretStr | None) -> SecretStr | None:
+    return SecretStr(text) if isinstance(text, str) else text
+
+
+def _names(database: Database[Tree]) -> list[str]:
+    return [name for name in database.list_collection_names() if name.startswith(_PREFIX)]
+
+
+def _escape(collection: str) -> str:
+    return _SPECIAL.sub(lambda match: f"%{ord(match[0]):02X}", collection)
+
+
+def _unescape(name: str) -> str:
+    return re.sub("%([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), name)
+
+
+def _indices() -> list[IndexModel]:
+    return [
+        IndexModel(UNIQUE_HASH, unique=True),
+        IndexModel([(MODIFIED, ASCENDING), (ID, ASCENDING)]),
+        IndexModel("blobs", sparse=True),
+        IndexModel(LEFT_OUT, sparse=True),
+    ]
+
+
+def _stored(record: Record, body: Blob | None) -> Tree:
+    """Return the MongoDB document of a record; `blobs` and `left_out` are there where they are not empty."""
+    document, left_out = searchable(record.document)
+    blobs = [*record.blobs, *([body.digest] if body else [])]
+    return {
+        ID: record.id,
+        UNIQUE_HASH: record.unique_hash,
+        MODIFIED: Int64(order_key(record.date_modified)[-1] if record.date_modified else NO_DATE),
+        DOCUMENT: document,
+        **({"body": body.digest} if body else {"text": Binary(record.text)}),
+        "digest": Binary(record.digest),
+        **({"blobs": blobs} if blobs else {}),
+        **({LEFT_OUT: left_out} if left_out else {}),
+    }
+
+
+def _inserted(records: Collection[Tree], documents: Sequence[Tree]) -> bool:
+    """Insert documents; return whether none of them, by id or hash, was there already."""
+    try:
+        records.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        if not only_duplicates(error):
+            raise
+        return False
+    return True
+
+
+def _after(last: Tree, keys: Sequence[str], operator: str) -> Tree:
+    """Return the filter for what comes after a document in the order of some keys."""
+    *first, final = keys
+    ways: list[Tree] = [{key: {operator: last[key]}} for key in first]
+    return {"$or": [*ways, {**{key: last[key] for key in first}, final: {operator: last[final]}}]}
+
+
+def _keys(ids: Sequence[str]) -> list[Any]:
+    """Return what the ids may be in the database; a record by another hand may have an ObjectId."""
+    return [*ids, *(ObjectId(one) for one in ids if ObjectId.is_valid(one))]

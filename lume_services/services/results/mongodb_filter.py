@@ -1,0 +1,190 @@
+"""What MongoDB itself searches: a copy of each document that it can index, and the filter for it.
+
+The filter only has to leave nothing out: what it offers is matched again, exactly. The copy holds values as
+queries see them (see `order.view`), and keys are taken apart at their dots, as paths are: `{"X.VAL": 1}` and
+`{"X": {"VAL": 1}}` both become `{"X": {"VAL": 1}}`, where the path `X.VAL` finds them. Long lists and texts,
+very deep parts and keys that collide are left out, and their paths are noted: a query on such a path, or below
+it, is offered the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lume_services.services.results.order import BOOLEAN, DATE, NAN_KEY, NUMBER, TEXT, OrderKey, view
+from lume_services.services.results.query import Bound, Query
+from lume_services.services.results.record import DATE_MODIFIED, ID, UNIQUE_HASH
+from lume_services.values.codec import TYPE, TYPES
+
+DOCUMENT = "document"
+LEFT_OUT = "left_out"
+MODIFIED = "modified"
+
+NO_DATE = -(2**63)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LONGEST_LIST = 1000
+_LONGEST_TEXT = 256
+_DEEPEST = 50
+_LARGEST = 1 << 20
+_NOTHING = object()
+
+
+def searchable(document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the copy of a document that MongoDB can search, and the paths that it leaves out.
+
+    Args:
+        document: As the codec made it.
+    """
+    copy = _Copy()
+    try:
+        return copy.mapping(document, (), listed=False, depth=0), sorted(copy.left_out)
+    except _TooLargeError:
+        return {}, [""]
+
+
+def field(atoms: Sequence[str]) -> str:
+    """Return the field of a stored record, as MongoDB writes it, where a path of the copy lies."""
+    return ".".join([DOCUMENT, *_pieces(".".join(atoms))])
+
+
+def prefilter(query: Query) -> dict[str, Any]:
+    """Return a MongoDB filter that all records pass which match the query, and perhaps others."""
+    conditions = [
+        condition
+        for atoms, bounds in query.bounds.items()
+        for bound in bounds
+        if (condition := _condition(atoms, bound)) is not None
+    ]
+    return {"$and": conditions} if conditions else {}
+
+
+class _TooLargeError(Exception):
+    """The copy would need more room than it may have."""
+
+
+class _Copy:
+    """Makes the copy of one document.
+
+    Attributes:
+        left_out: The paths of what the copy does not hold; of what lies in a list, the path of the list.
+    """
+
+    def __init__(self) -> None:
+        self.left_out: set[str] = set()
+        self._size = 0
+
+    def mapping(
+        self, node: dict[str, Any], path: tuple[str, ...], *, listed: bool, depth: int
+    ) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        for key, item in node.items():
+            if key in (TYPE, TYPES):
+                continue
+            pieces = _pieces(key)
+            self._take(len(key))
+            place = path if listed else (*path, *pieces)
+            value = self._value(view(item), place, listed, depth + len(pieces))
+            if value is not _NOTHING:
+                self._merge(fields, pieces, value, place)
+        return fields
+
+    def _value(self, node: Any, path: tuple[str, ...], listed: bool, depth: int) -> Any:
+        kind = type(node)
+        if kind is bytes:
+            return _NOTHING  # no condition on bytes is asked of the server
+        if kind is str:
+            self._take(len(node))
+            too_long = len(node) > _LONGEST_TEXT
+        else:
+            self._take(16)
+            too_long = kind is list and len(node) > _LONGEST_LIST
+        if too_long or depth > _DEEPEST:
+            self.left_out.add(".".join(path))
+            return _NOTHING
+        if kind is dict:
+            return self.mapping(node, path, listed=listed, depth=depth)
+        if kind is list:
+            items = (self._value(view(item), path, True, depth + 1) for item in node)
+            return [None if item is _NOTHING else item for item in items]
+        return node
+
+    def _merge(
+        self, fields: dict[str, Any], pieces: Sequence[str], value: Any, path: tuple[str, ...]
+    ) -> None:
+        first, *rest = pieces
+        if rest:
+            value = {rest[-1]: value}
+            for piece in reversed(rest[:-1]):
+                value = {piece: value}
+        there = fields.setdefault(first, value)
+        if there is value:
+            return
+        if type(there) is dict and type(value) is dict:
+            for piece, inner in value.items():
+                self._merge(there, [piece], inner, path)
+        else:
+            self.left_out.add(".".join(path))
+
+    def _take(self, size: int) -> None:
+        self._size += size
+        if self._size > _LARGEST:
+            raise _TooLargeError
+
+
+def _pieces(key: str) -> list[str]:
+    """Return the names of the nested fields that stand for a key."""
+    return [_name(piece) for piece in key.split(".")]
+
+
+def _name(piece: str) -> str:
+    """Return a name that MongoDB accepts as one of a path: not empty, no dollar sign first, no NUL."""
+    name = piece.replace("%", "%25").replace("\0", "%00")
+    return f"%24{name[1:]}" if name.startswith("$") else name or "%"
+
+
+def _condition(atoms: Sequence[str], bound: Bound) -> dict[str, Any] | None:
+    if tuple(atoms) in ((ID,), (UNIQUE_HASH,)):
+        return _on_text(atoms[0], bound)
+    if tuple(atoms) == (DATE_MODIFIED,):
+        return _on_date(bound)
+    operands = [_operand(key) for key in bound.keys]
+    if _NOTHING in operands or TYPE in atoms or TYPES in atoms:
+        return None
+    pieces = _pieces(".".join(atoms))
+    if len(pieces) > _DEEPEST:
+        return None
+    above = [".".join(pieces[:length]) for length in range(len(pieces) + 1)]
+    return {"$or": [{field(atoms): _test(bound.operator, operands)}, {LEFT_OUT: {"$in": above}}]}
+
+
+def _on_text(name: str, bound: Bound) -> dict[str, Any]:
+    texts = [key[1] for key in bound.keys if key[0] == TEXT]
+    if not texts:
+        return {name: {"$in": []}}
+    return {name: _test(bound.operator, texts)}
+
+
+def _on_date(bound: Bound) -> dict[str, Any] | None:
+    if not all(key[0] == DATE for key in bound.keys):
+        return None
+    return {MODIFIED: _test(bound.operator, [key[1] for key in bound.keys])}
+
+
+def _test(operator: str, operands: Iterable[Any]) -> dict[str, Any]:
+    operands = list(operands)
+    return {operator: operands} if operator == "$in" else {operator: operands[0]}
+
+
+def _operand(key: OrderKey) -> Any:
+    """Return the value of a key as MongoDB compares it, or `_NOTHING` where that is not the same."""
+    rank = key[0]
+    if rank in (TEXT, BOOLEAN):
+        return key[1]
+    if rank == NUMBER and key != NAN_KEY:
+        return key[2]
+    if rank == DATE:
+        return _EPOCH + timedelta(milliseconds=key[1])
+    return _NOTHING

@@ -1,0 +1,251 @@
+"""The MongoDB server of a results store: one client per process, and errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import SecretStr
+from pymongo import MongoClient
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
+
+from lume_services.errors import ResultsDBError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pymongo.database import Database
+
+Tree: TypeAlias = dict[str, Any]
+T = TypeVar("T")
+
+_PAUSE_SECONDS = 0.1
+_UNAUTHORIZED = 13
+_AUTHENTICATION_FAILED = 18
+_NOT_ACKNOWLEDGED = frozenset({"0", "False"})
+
+
+class MongoServer:
+    """A database on a MongoDB server, reached at first use.
+
+    It has one client per process, which its threads share. After a fork, the child makes its own. Nothing
+    that it raises, logs or shows holds a password.
+
+    Args:
+        uri: Connection string, in the place of `host`, `port`, `username`, `password` and `authmechanism`.
+        host: Name of the server.
+        port: Of the server.
+        username: None means no authentication.
+        password: Of the user.
+        database: Name of the database.
+        authmechanism: As the driver names it.
+        options: Further options of the driver. They are stronger than what is set here.
+        timeout_seconds: How long to wait for a server that is away, and for each of its answers.
+    """
+
+    def __init__(
+        self,
+        *,
+        uri: SecretStr | None,
+        host: str,
+        port: int,
+        username: str | None,
+        password: SecretStr | None,
+        database: str,
+        authmechanism: str,
+        options: Mapping[str, Any],
+        timeout_seconds: float,
+    ) -> None:
+        self._uri = uri
+        self._username = username
+        self._database = database
+        self._timeout_seconds = timeout_seconds
+        self._options = {
+            **_defaults(timeout_seconds, {*options, *_options_in(uri)}),
+            **options,
+            "tz_aware": True,
+        }
+        self._address: Mapping[str, Any] = {"host": host, "port": port}
+        if uri is None and username is not None:
+            self._address = {**self._address, "username": username, "authMechanism": authmechanism}
+        self._password = password
+        hosts = f"{host}:{port}" if uri is None else _hosts(uri)
+        self.where = f"mongodb://{hosts}/{database}"
+        self._lock = threading.Lock()
+        self._client: MongoClient[Tree] | None = None
+        self._closer: weakref.finalize[[], MongoServer] | None = None
+        _servers.add(self)
+
+    def use(self, work: Callable[[Database[Tree]], T]) -> T:
+        """Do some work with the database, and once more from its beginning when the connection is lost.
+
+        Args:
+            work: May be done twice: what it writes is the same then.
+
+        Raises:
+            StoreUnavailableError: The server was away for longer than the time-out.
+            ResultsDBError: It refuses the work.
+        """
+        deadline = time.monotonic() + self._timeout_seconds
+        while True:
+            try:
+                with self._explained():
+                    return work(self._connected()[self._database])
+            except StoreUnavailableError:
+                if time.monotonic() + _PAUSE_SECONDS >= deadline:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+
+    def close(self) -> None:
+        """Close the client; the next use opens another."""
+        with self._lock:
+            if self._closer is not None:
+                self._closer()
+            self._client = self._closer = None
+
+    def forget(self) -> None:
+        """Leave the client to the parent process: its sockets and threads are not the child's."""
+        if self._client is not None:
+            _of_the_parent.append(self._client)
+        if self._closer is not None:
+            self._closer.detach()
+        self._lock = threading.Lock()  # another thread of the parent may have held it
+        self._client = self._closer = None
+
+    def _connected(self) -> MongoClient[Tree]:
+        with self._lock:
+            if self._client is None:
+                self._client = self._new_client()
+                self._closer = weakref.finalize(self, self._client.close)
+            return self._client
+
+    def _new_client(self) -> MongoClient[Tree]:
+        address = dict(self._address)
+        if self._uri is not None:
+            address = {"host": self._uri.get_secret_value()}
+        elif self._password is not None:
+            address["password"] = self._password.get_secret_value()
+        try:
+            client: MongoClient[Tree] = MongoClient(**address, **self._options)
+        except (InvalidURI, ValueError) as error:
+            if self._uri is None:
+                raise ResultsDBError(self._without_secrets(str(error)), where=self.where) from None
+            # The message of the driver may hold a part of the password.
+            raise ResultsDBError(
+                "the connection string is not valid.",
+                where="results_db.uri",
+                remedy="Write mongodb://user:password@host:27017/?authSource=admin; in user and password, "
+                "replace special characters as urllib.parse.quote_plus does.",
+            ) from None
+        except (PyMongoError, TypeError) as error:
+            raise ResultsDBError(
+                f"the driver refuses the settings: {self._without_secrets(str(error))}.",
+                where=self.where,
+                remedy="Check options, authmechanism and uri.",
+            ) from None
+        return client
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except PyMongoError as error:
+            raise self._explain(error) from None
+
+    def _explain(self, error: PyMongoError) -> ResultsDBError:
+        code = error.code if isinstance(error, OperationFailure) else None
+        said = self._without_secrets(_message(error))
+        if code == _AUTHENTICATION_FAILED:
+            return ResultsDBError(
+                f"the server does not accept the user or the password ({said}).",
+                where=self.where,
+                remedy="Check username, password and authmechanism, and the database that the user belongs to: "
+                'options {"authSource": "admin"}.',
+                code=code,
+            )
+        if code == _UNAUTHORIZED:
+            return ResultsDBError(
+                f"the user may not do this: {said}.",
+                where=self.where,
+                remedy=f"Grant the role readWrite on the database {self._database!r}.",
+                code=code,
+            )
+        if isinstance(error, AutoReconnect) or error.has_error_label("RetryableWriteError"):
+            return StoreUnavailableError(
+                f"the server cannot be reached ({said}).",
+                where=self.where,
+                remedy="Check that it runs, and host and port. "
+                f"It was waited for as long as timeout_seconds says: {self._timeout_seconds:g} s.",
+            )
+        return ResultsDBError(f"MongoDB says: {said}.", where=self.where, code=code)
+
+    def _without_secrets(self, message: str) -> str:
+        for secret in (self._password, self._uri):
+            if secret is not None and secret.get_secret_value():
+                message = message.replace(secret.get_secret_value(), "***")
+        return message.rstrip(".")
+
+
+def _defaults(timeout_seconds: float, given: set[str]) -> dict[str, Any]:
+    """Return the options that are not given otherwise."""
+    milliseconds = round(1000 * timeout_seconds)
+    defaults: dict[str, Any] = {
+        "appname": "lume-services",
+        # Without these two a server that is killed loses what it acknowledged.
+        "w": "majority",
+        "journal": True,
+        "connectTimeoutMS": milliseconds,
+        "serverSelectionTimeoutMS": milliseconds,
+        "socketTimeoutMS": milliseconds,
+    }
+    lower = {name.lower() for name in given} | ({"journal"} if "j" in given else set())
+    return {name: value for name, value in defaults.items() if name.lower() not in lower}
+
+
+def _options_in(uri: SecretStr | None) -> set[str]:
+    if uri is None:
+        return set()
+    _, _, query = uri.get_secret_value().rpartition("?")
+    return {name for name, _ in parse_qsl(query)}
+
+
+def _hosts(uri: SecretStr) -> str:
+    """Return the hosts of a connection string, without user and password."""
+    _, _, rest = uri.get_secret_value().rpartition("@")
+    return urlsplit(rest if "://" in rest else f"//{rest}").netloc
+
+
+def _message(error: PyMongoError) -> str:
+    """Return what an error says, without the documents that were to be written."""
+    if isinstance(error, BulkWriteError):
+        details: Any = error.details or {}
+        errors = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
+        return "; ".join(sorted({str(one.get("errmsg")) for one in errors}))
+    if isinstance(error, WriteConcernError | OperationFailure):
+        return str((error.details or {}).get("errmsg", error))
+    return str(error).partition(", Timeout:")[0]
+
+
+_servers: weakref.WeakSet[MongoServer] = weakref.WeakSet()
+_of_the_parent: list[MongoClient[Tree]] = []
+
+
+def _forget_all() -> None:
+    for server in list(_servers):
+        server.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
