@@ -24,7 +24,7 @@ def graph(
 
     plan = Plan.from_spec(load_spec(spec))
     if svg is not None:
-        from lume_services.services.files.filesystems.base import atomic_path
+        from lume_services.services.files.atomic import atomic_path
 
         with atomic_path(svg.resolve()) as temporary:
             temporary.write_text(graph_svg(plan), encoding="utf-8")

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import csv
 import json
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, TypeAlias
 
 from lume_services.errors import SerializationError, choose_from
 from lume_services.results.plain import cell, column_value, loaded, plain
+from lume_services.services.files.atomic import atomic_path
 from lume_services.services.results.columns import Keys, column_names, flatten
 
 Records: TypeAlias = Iterable[Mapping[str, Any]]
@@ -47,7 +47,7 @@ def export_results(records: Records, path: str | Path, *, file_format: str | Non
         raise SerializationError(
             f"there is no export format {chosen!r}. {choose_from(chosen, _FORMATS)}", where=str(path)
         )
-    with _in_one_step(path) as unfinished:
+    with atomic_path(path) as unfinished:
         return _FORMATS[chosen](records, unfinished)
 
 
@@ -139,14 +139,3 @@ def _refused(what: str, error_type: type[Exception]) -> Iterator[None]:
         raise SerializationError(
             f"{what}: {error}.", remedy="Leave it out with fields=, or export as csv or json."
         ) from error
-
-
-@contextmanager
-def _in_one_step(path: Path) -> Iterator[Path]:
-    """Give the path of a file that gets its name when it is complete, and is gone if it is not."""
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)

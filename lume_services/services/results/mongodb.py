@@ -4,14 +4,15 @@
     blobs.files        large arrays, in the layout of GridFS; equal ones are one file
     blobs.chunks       their chunks of 1 MiB
 
-A record holds the JSON `text` of its document with the `digest`, which is what is read, and beside it for MongoDB
-a copy of the `document` that can be searched and indexed with native numbers, texts and dates; see
+A record holds the JSON `text` of its document with the `digest`, which is what is read, and beside it, for
+MongoDB, a copy of the `document` that can be searched and indexed, with native numbers, texts and dates; see
 `mongodb_filter`. A text that is too large for a MongoDB document is kept as a blob.
 
 Any number of processes on any machines may use the database at once. A unique index makes inserts
-exactly-once; blobs are written before the record, and kept safe as `mongodb_blobs` tells, without transactions.
-Writes are acknowledged by a majority of the servers and in their journal. A writer that is killed at any point
-loses nothing that it was told is stored; at worst it leaves a blob that no record refers to, which `sweep` removes.
+exactly-once; blobs are written before the record, and kept safe without transactions, see `mongodb_blobs`.
+Writes are acknowledged by a majority of the servers and in their journal. A writer that is killed at any
+point loses nothing that it was told is stored; at worst it leaves a blob that no record refers to, which
+`sweep` removes.
 
 Records are read in pages, each of them one request: no cursor and no session stays open, so a stream may
 be left, go on after the server was restarted, or after a fork.
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from bson import Binary, Int64, ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -40,6 +41,7 @@ from lume_services.services.results.mongodb_filter import (
     LEFT_OUT,
     MODIFIED,
     NO_DATE,
+    all_of,
     field,
     prefilter,
     searchable,
@@ -54,17 +56,28 @@ from lume_services.values.blobs import Blob, BlobReader
 from lume_services.values.codec import DEFAULT_THRESHOLD
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _PREFIX = "results."
 _SPECIAL = re.compile(r"[%$.\0]")
 _LARGEST_TEXT = 1 << 18
 _ATTEMPTS = 10
 _FIRST_PAGE = 8
-_PAGE = 256
+_GROWTH = 8
+_PAGE = 4096
+_PAGE_BYTES = 16 << 20
+_OVERHEAD = 200
+_FETCH = 256
 _READ = {"text": 1, "digest": 1, "body": 1, MODIFIED: 1}
 _OURS = {ID: {"$gt": ""}, MODIFIED: {"$gte": NO_DATE}}
-_NOT_OURS = [{ID: {"$type": "objectId"}}, {MODIFIED: None}]
+_NOT_OURS = {"$or": [{ID: {"$type": "objectId"}}, {MODIFIED: None}]}
 _DUPLICATE = 11000
+_INDICES = (
+    IndexModel(UNIQUE_HASH, unique=True),
+    IndexModel([(MODIFIED, ASCENDING), (ID, ASCENDING)]),
+    IndexModel("blobs", sparse=True),
+    IndexModel(LEFT_OUT, sparse=True),
+)
 _ALWAYS_FAST = ((ID,), (UNIQUE_HASH,), (DATE_MODIFIED,))
 # What others wrote must not make a whole page unreadable.
 _TOLERANT: CodecOptions[Tree] = CodecOptions(
@@ -94,6 +107,7 @@ class MongodbResultsDB(ResultsDB):
 
     def __init__(
         self,
+        *,
         uri: str | SecretStr | None = None,
         host: str = "localhost",
         port: int = 27017,
@@ -125,13 +139,7 @@ class MongodbResultsDB(ResultsDB):
 
     @override
     def collections(self) -> list[str]:
-        return self._server.use(
-            lambda database: sorted(
-                _unescape(name.removeprefix(_PREFIX))
-                for name in _names(database)
-                if database[name].find_one({}, {ID: 1}) is not None
-            )
-        )
+        return sorted(map(_unescape, self._server.use(_not_empty)))
 
     @override
     def configure(self, indices: Mapping[str, Sequence[str]]) -> None:
@@ -140,11 +148,11 @@ class MongodbResultsDB(ResultsDB):
             for path in paths:
                 atoms = Path(path).atoms
                 if atoms not in _ALWAYS_FAST:
-                    keys = [(field(atoms), ASCENDING), (ID, ASCENDING)]
-                    self._use(collection, lambda records, keys=keys: records.create_index(keys))
+                    index = IndexModel([(field(atoms), ASCENDING), (ID, ASCENDING)])
+                    self._use(collection, _make_indices, [index])
 
     def sweep(self) -> int:
-        """Remove what killed writers left: blobs without a record, if no writer has pinned them in the last hour.
+        """Remove what killed writers left: blobs without a record, and pins that are over an hour old.
 
         It is safe while others use the store.
 
@@ -189,21 +197,20 @@ class MongodbResultsDB(ResultsDB):
 
     @override
     def _fetch(self, collection: str, ids: Sequence[str]) -> Iterator[StoredRecord]:
-        for batch in batches(ids, _PAGE):
-            where = {ID: {"$in": _keys(batch)}}
-            page = self._use(collection, lambda records, where=where: list(records.find(where, _READ)))
+        for batch in batches(ids, _FETCH):
+            page = self._use(collection, _found, {ID: {"$in": _keys(batch)}})
             found = {str(document[ID]): document for document in page}
             yield from (self._record(found[record_id]) for record_id in batch if record_id in found)
 
     @override
     def _count(self, collection: str) -> int:
-        return self._use(collection, lambda records: records.count_documents({}))
+        return self._use(collection, Collection.count_documents, {})
 
     @override
     def _delete(self, collection: str, ids: Sequence[str]) -> int:
         where = {ID: {"$in": _keys(ids)}}
-        digests = self._use(collection, lambda records: records.distinct("blobs", where))
-        deleted = self._use(collection, lambda records: records.delete_many(where).deleted_count)
+        digests = self._use(collection, Collection.distinct, "blobs", where)
+        deleted = self._use(collection, Collection.delete_many, where).deleted_count
         self._blobs.remove_unused([digest for digest in digests if isinstance(digest, str)])
         return deleted
 
@@ -211,36 +218,45 @@ class MongodbResultsDB(ResultsDB):
     def _open_blob(self, digest: str, record_id: str) -> BlobReader:
         return self._blobs.open(digest, record_id)
 
-    def _use(self, collection: str, work: Callable[[Collection[Tree]], T]) -> T:
-        name = _PREFIX + _escape(collection)
-        return self._server.use(lambda database: work(database.get_collection(name, _TOLERANT)))
+    def _use(
+        self,
+        collection: str,
+        work: Callable[Concatenate[Collection[Tree], P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Do some work with a collection; see `MongoServer.use`."""
+
+        def with_database(database: Database[Tree]) -> T:
+            return work(database.get_collection(_PREFIX + _escape(collection), _TOLERANT), *args, **kwargs)
+
+        return self._server.use(with_database)
 
     def _prepare(self, collection: str) -> None:
         if collection in self._prepared:
             return
         try:
             self._server.use(prepare)
-            self._use(collection, lambda records: records.create_indexes(_indices()))
+            self._use(collection, _make_indices, _INDICES)
         except ResultsDBError as error:
             if getattr(error, "code", None) != _DUPLICATE:
                 raise
             raise ResultsDBError(
-                f"several records of the collection {collection!r} have the same unique_hash: {error.message}",
+                f"records of the collection {collection!r} have the same unique_hash: {error.message}",
                 where=self._server.where,
-                remedy=f"Remove all but one of them from {_PREFIX}{_escape(collection)}, with MongoDB's own tools.",
+                remedy=f"Remove all but one from {_PREFIX}{_escape(collection)}, with MongoDB's own tools.",
             ) from error
         self._prepared.add(collection)
 
     def _known(self, collection: str, hashes: Sequence[str]) -> dict[str, str]:
-        where = {UNIQUE_HASH: {"$in": list(hashes)}}
-        found = self._use(collection, lambda records: list(records.find(where, {UNIQUE_HASH: 1})))
+        found = self._use(collection, _found, {UNIQUE_HASH: {"$in": list(hashes)}}, {UNIQUE_HASH: 1})
         return {document[UNIQUE_HASH]: str(document[ID]) for document in found}
 
     def _insert_once(self, collection: str, documents: Sequence[Tree]) -> dict[str, str]:
         ids: dict[str, str] = {}
         for _ in range(_ATTEMPTS):
             missing = [document for document in documents if document[UNIQUE_HASH] not in ids]
-            if self._use(collection, lambda records, missing=missing: _inserted(records, missing)):
+            if self._use(collection, _inserted, missing):
                 return ids | {document[UNIQUE_HASH]: document[ID] for document in missing}
             ids |= self._known(collection, [document[UNIQUE_HASH] for document in missing])
             if len(ids) == len(documents):
@@ -254,33 +270,23 @@ class MongodbResultsDB(ResultsDB):
     def _pages(
         self, collection: str, query: Query, keys: Sequence[str], direction: int
     ) -> Iterator[StoredRecord]:
-        wanted = prefilter(query)
         order = [(key, direction) for key in keys]
+        named = _named(query)
+        if named is not None:
+            yield from map(self._record, self._use(collection, _page, named, order))
+            return
+        wanted = all_of(_OURS, prefilter(query))
         after: Tree = {}
         size = _FIRST_PAGE
-        while True:
-            where = {"$and": [_OURS, wanted, after]}
-            page = self._use(
-                collection,
-                lambda records, where=where, size=size: list(
-                    records.find(where, _READ, sort=order, limit=size, batch_size=size, allow_disk_use=True)
-                ),
-            )
+        while page := self._use(collection, _page, all_of(wanted, after), order, size):
             yield from map(self._record, page)
             if len(page) < size:
                 break
             after = _after(page[-1], keys, "$gt" if direction == ASCENDING else "$lt")
-            size = min(2 * size, _PAGE)
-        if not wanted or query.texts(ID):
-            yield from map(self._record, self._strangers(collection, query))
-
-    def _strangers(self, collection: str, query: Query) -> list[Tree]:
-        """Return what others have put into the collection, to be reported as damaged records."""
-        where: Tree = {"$or": _NOT_OURS}
-        texts = query.texts(ID)
-        if texts is not None:
-            where[ID] = {"$in": _keys(texts)}
-        return self._use(collection, lambda records: list(records.find(where, _READ)))
+            size = _next_size(page)
+        if wanted == _OURS:
+            # What others have put into the collection is reported as damaged.
+            yield from map(self._record, self._use(collection, _found, _NOT_OURS))
 
     def _record(self, document: Tree) -> StoredRecord:
         record_id = str(document[ID])
@@ -299,13 +305,7 @@ class MongodbResultsDB(ResultsDB):
         )
 
     def _used(self, digests: Sequence[str]) -> set[str]:
-        where = {"blobs": {"$in": list(digests)}}
-        found = self._server.use(
-            lambda database: [
-                digest for name in _names(database) for digest in database[name].distinct("blobs", where)
-            ]
-        )
-        return set(found).intersection(digests)
+        return self._server.use(_referred_to, digests)
 
 
 def _secret(text: str | SecretStr | None) -> SecretStr | None:
@@ -324,13 +324,33 @@ def _unescape(name: str) -> str:
     return re.sub("%([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), name)
 
 
-def _indices() -> list[IndexModel]:
+def _not_empty(database: Database[Tree]) -> list[str]:
     return [
-        IndexModel(UNIQUE_HASH, unique=True),
-        IndexModel([(MODIFIED, ASCENDING), (ID, ASCENDING)]),
-        IndexModel("blobs", sparse=True),
-        IndexModel(LEFT_OUT, sparse=True),
+        name.removeprefix(_PREFIX)
+        for name in _names(database)
+        if database[name].find_one({}, {ID: 1}) is not None
     ]
+
+
+def _referred_to(database: Database[Tree], digests: Sequence[str]) -> set[str]:
+    where = {"blobs": {"$in": list(digests)}}
+    found = {digest for name in _names(database) for digest in database[name].distinct("blobs", where)}
+    return found.intersection(digests)
+
+
+def _make_indices(records: Collection[Tree], indices: Sequence[IndexModel]) -> None:
+    records.create_indexes(list(indices))
+
+
+def _found(records: Collection[Tree], where: Tree, fields: Tree = _READ) -> list[Tree]:
+    return list(records.find(where, fields))
+
+
+def _page(
+    records: Collection[Tree], where: Tree, order: Sequence[tuple[str, int]], size: int = 0
+) -> list[Tree]:
+    found = records.find(where, _READ, sort=order, limit=size, batch_size=size, allow_disk_use=True)
+    return list(found)
 
 
 def _stored(record: Record, body: Blob | None) -> Tree:
@@ -358,6 +378,21 @@ def _inserted(records: Collection[Tree], documents: Sequence[Tree]) -> bool:
             raise
         return False
     return True
+
+
+def _named(query: Query) -> Tree | None:
+    """Return the filter for a query that names the records by hash or id; None for any other."""
+    hashes, ids = query.texts(UNIQUE_HASH), query.texts(ID)
+    if hashes is not None:
+        return {UNIQUE_HASH: {"$in": hashes}}
+    return None if ids is None else {ID: {"$in": _keys(ids)}}
+
+
+def _next_size(page: Sequence[Tree]) -> int:
+    """Return how many records to ask for after a page: more, but not too many bytes."""
+    texts = (document.get("text") for document in page)
+    nbytes = sum(_OVERHEAD + (len(text) if isinstance(text, bytes) else 0) for text in texts)
+    return max(1, min(_GROWTH * len(page), _PAGE, _PAGE_BYTES * len(page) // nbytes))
 
 
 def _after(last: Tree, keys: Sequence[str], operator: str) -> Tree:

@@ -1,8 +1,8 @@
 """Blobs in MongoDB, in the layout of GridFS: equal ones are one file.
 
-`blobs.files` has a document per blob: the digest as `filename`, the length, the digests of the chunks of 1 MiB;
-`blobs.chunks` has the chunks. So any tool for GridFS reads a blob, and a slice costs its chunks only. The
-driver's own GridFS writes and reads a file whole, one request per chunk; here some chunks go together.
+`blobs.files` has a document per blob: the digest as `filename`, the length, the digests of the chunks of
+1 MiB; `blobs.chunks` has the chunks. So any tool for GridFS reads a blob, and a slice costs its chunks only.
+The driver's own GridFS is not used: it has no way to pin a file, and knows nothing of equal ones.
 
 Blobs are shared, and there need be no transactions (a single server has none). What keeps a blob from being
 removed while a record that refers to it is being inserted:
@@ -13,8 +13,8 @@ removed while a record that refers to it is being inserted:
   them, and removes those that nothing refers to and that still have its mark and no pin.
 
 If the pin came before the mark, the record was inserted before the remover looked; if it came after, the
-mark is gone. A file has a new id each time it is made, so that removing the chunks of an old one never touches
-a new one.
+mark is gone. A file has a new id each time it is made, so that removing the chunks of an old one never
+touches a new one.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class BlobBucket:
             return
         pin = secrets.token_hex(16)
         try:
-            new, known = self._server.use(lambda database: _pinned(database, pin, blobs.values()))
+            new, known = self._server.use(_pinned, pin, list(blobs.values()))
             for file, blob in self._incomplete(new, known, blobs):
                 self._write(file, blob)
             yield
@@ -98,17 +98,17 @@ class BlobBucket:
         if not digests:
             return 0
         token = secrets.token_hex(16)
-        doomed = self._server.use(lambda database: _doom(database, digests, token))
+        doomed = self._server.use(_doom, digests, token)
         if not doomed:
             return 0
         used = self._used(list(doomed))
         files = [file for digest, file in doomed.items() if digest not in used]
-        return self._server.use(lambda database: _remove(database, files, token))
+        return self._server.use(_remove, files, token)
 
     def sweep(self) -> int:
         """Remove what killed writers left; return how many blobs."""
         self._server.use(_remove_old_pins)
-        digests = self._server.use(lambda database: database[FILES].distinct("filename", {"pins": []}))
+        digests = self._server.use(_unpinned)
         removed = sum(
             self.remove_unused(digests[start : start + _CHUNKS_AT_ONCE])
             for start in range(0, len(digests), _CHUNKS_AT_ONCE)
@@ -118,7 +118,7 @@ class BlobBucket:
     def _incomplete(
         self, new: Mapping[str, Any], known: Mapping[str, Any], blobs: Mapping[str, Blob]
     ) -> Iterator[tuple[Any, Blob]]:
-        counts = self._server.use(lambda database: _chunk_counts(database, known.values())) if known else {}
+        counts = self._server.use(_chunk_counts, list(known.values())) if known else {}
         for digest, file in {**new, **known}.items():
             blob = blobs[digest]
             if digest in new or counts.get(file, 0) * CHUNK_BYTES < blob.nbytes:
@@ -127,13 +127,10 @@ class BlobBucket:
     def _write(self, file: Any, blob: Blob) -> None:
         span = _CHUNKS_AT_ONCE * CHUNK_BYTES
         for start in range(0, blob.nbytes, span):
-            part = blob.buffer[start : start + span]
-            self._server.use(lambda database, start=start, part=part: _insert(database, file, start, part))
+            self._server.use(_insert, file, start, blob.buffer[start : start + span])
 
     def _unpin(self, pin: str) -> None:
-        self._server.use(
-            lambda database: database[FILES].update_many({"pins.by": pin}, {"$pull": {"pins": {"by": pin}}})
-        )
+        self._server.use(_pull, pin)
 
 
 class _BucketReader(BlobReader):
@@ -143,7 +140,7 @@ class _BucketReader(BlobReader):
         self._server = server
         self._record_id = record_id
         self._place = f"record {record_id}, {server.where}, GridFS file {digest!r}"
-        found = server.use(lambda database: database[FILES].find_one({"filename": digest}))
+        found = server.use(_file, digest)
         if found is None:
             raise self._damaged("a blob is missing.", digest)
         self._file = found["_id"]
@@ -160,7 +157,7 @@ class _BucketReader(BlobReader):
     def _bytes(self, start: int, stop: int) -> memoryview:
         data = memoryview(bytearray(stop - start))
         first, last = start // CHUNK_BYTES, -(-stop // CHUNK_BYTES)
-        filled = self._server.use(lambda database: _fill(database, self._file, first, last, data))
+        filled = self._server.use(_fill, self._file, first, last, data)
         return data[:filled]
 
     @contextmanager
@@ -227,6 +224,18 @@ def _pinned(
     ids = {file["filename"]: file["_id"] for file in found}
     new = {digest: file for digest, file in ids.items() if file == made[digest]}
     return new, {digest: file for digest, file in ids.items() if digest not in new}
+
+
+def _pull(database: Database[Tree], pin: str) -> None:
+    database[FILES].update_many({"pins.by": pin}, {"$pull": {"pins": {"by": pin}}})
+
+
+def _file(database: Database[Tree], digest: str) -> Tree | None:
+    return database[FILES].find_one({"filename": digest})
+
+
+def _unpinned(database: Database[Tree]) -> list[str]:
+    return [file["filename"] for file in database[FILES].find({"pins": []}, {"filename": 1})]
 
 
 def _chunk_counts(database: Database[Tree], files: Iterable[Any]) -> dict[Any, int]:

@@ -3,8 +3,8 @@
 The filter only has to leave nothing out: what it offers is matched again, exactly. The copy holds values as
 queries see them (see `order.view`), and keys are taken apart at their dots, as paths are: `{"X.VAL": 1}` and
 `{"X": {"VAL": 1}}` both become `{"X": {"VAL": 1}}`, where the path `X.VAL` finds them. Long lists and texts,
-very deep parts and keys that collide are left out, and their paths are noted: a query on such a path, or below
-it, is offered the record.
+very deep parts and keys that collide are left out, and their paths are noted: a query on such a path, or
+below it, is offered the record.
 """
 
 from __future__ import annotations
@@ -58,7 +58,19 @@ def prefilter(query: Query) -> dict[str, Any]:
         for bound in bounds
         if (condition := _condition(atoms, bound)) is not None
     ]
-    return {"$and": conditions} if conditions else {}
+    return all_of(*conditions)
+
+
+def all_of(*filters: dict[str, Any]) -> dict[str, Any]:
+    """Return the filter that demands all of some filters; flat where it can be, for the sake of indices."""
+    together: dict[str, Any] = {}
+    others = []
+    for one in filters:
+        if together.keys().isdisjoint(one):
+            together |= one
+        else:
+            others.append(one)
+    return {**together, "$and": others} if others else together
 
 
 class _TooLargeError(Exception):

@@ -8,7 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import SecretStr
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 Tree: TypeAlias = dict[str, Any]
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _PAUSE_SECONDS = 0.1
 _UNAUTHORIZED = 13
 _AUTHENTICATION_FAILED = 18
-_NOT_ACKNOWLEDGED = frozenset({"0", "False"})
 
 
 class MongoServer:
@@ -89,11 +89,13 @@ class MongoServer:
         self._closer: weakref.finalize[[], MongoServer] | None = None
         _servers.add(self)
 
-    def use(self, work: Callable[[Database[Tree]], T]) -> T:
-        """Do some work with the database, and once more from its beginning when the connection is lost.
+    def use(self, work: Callable[Concatenate[Database[Tree], P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do some work with the database, and again from its beginning when the connection is lost.
 
         Args:
             work: May be done twice: what it writes is the same then.
+            *args: Of the work, after the database.
+            **kwargs: Of the work.
 
         Raises:
             StoreUnavailableError: The server was away for longer than the time-out.
@@ -103,7 +105,7 @@ class MongoServer:
         while True:
             try:
                 with self._explained():
-                    return work(self._connected()[self._database])
+                    return work(self._connected()[self._database], *args, **kwargs)
             except StoreUnavailableError:
                 if time.monotonic() + _PAUSE_SECONDS >= deadline:
                     raise
@@ -172,8 +174,8 @@ class MongoServer:
             return ResultsDBError(
                 f"the server does not accept the user or the password ({said}).",
                 where=self.where,
-                remedy="Check username, password and authmechanism, and the database that the user belongs to: "
-                'options {"authSource": "admin"}.',
+                remedy="Check username, password and authmechanism, and the database that the user belongs "
+                'to: options {"authSource": "admin"}.',
                 code=code,
             )
         if code == _UNAUTHORIZED:

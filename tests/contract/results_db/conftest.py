@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import servers_mongodb
 
 from lume_services.config import build_context
 from lume_services.services.results import ResultsDB
@@ -17,6 +18,7 @@ from lume_services.services.results import ResultsDB
 # A further store joins here: its settings, for data in a folder of the test.
 STORES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "file": lambda folder: {"type": "file", "path": str(folder / "store")},
+    "mongodb": lambda _: servers_mongodb.settings(),
 }
 
 _OPEN = """

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 from lume_services.errors import PathNotInFilesystem, SerializationError
+from lume_services.services.files.atomic import atomic_path
 
 
 class Serializer(Protocol):
@@ -181,28 +180,3 @@ def contained(path: Path, root: Path, identifier: str) -> Path:
             path=str(path),
         )
     return place
-
-
-@contextmanager
-def atomic_path(place: Path) -> Iterator[Path]:
-    """Give a temporary path beside `place` that takes its place when the block ends well.
-
-    The temporary file keeps the ending, which some formats are chosen by. File and folder are
-    synchronised to disk. If the block fails, the temporary file is removed and `place` is untouched.
-    """
-    temporary = place.with_name(f".{secrets.token_hex(8)}{place.suffix}")
-    try:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(place)
-        _sync(place.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,6 +11,10 @@ from contextlib import contextmanager
 from urllib.request import getproxies, proxy_bypass
 
 import uvicorn
+from prefect.concurrency.services import (
+    ConcurrencySlotAcquisitionService,
+    ConcurrencySlotAcquisitionWithLeaseService,
+)
 from prefect.events.worker import EventsWorker
 
 from lume_services.errors import BackendError
@@ -76,6 +80,9 @@ class StandIn:
 
     def stop(self) -> None:
         """Stop to serve and forget everything."""
+        # Prefect keeps these for the process, with a client that is bound to this address.
+        ConcurrencySlotAcquisitionService.drain_all()
+        ConcurrencySlotAcquisitionWithLeaseService.drain_all()
         if self._events_worker is not None:
             self._events_worker.drain()
         self._server.should_exit = True
