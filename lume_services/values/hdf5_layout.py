@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 import h5py
@@ -22,9 +22,6 @@ from numpy.typing import NDArray
 from lume_services.values.document import INT64, is_storable_datetime
 from lume_services.values.dtypes import describe, is_long, restore
 from lume_services.values.trail import Trail
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 KIND = "lume_kind"
 SINGLE = "lume_single"
@@ -120,7 +117,7 @@ def write_array(
     return dataset
 
 
-def write_bytes(parent: h5py.Group, name: str, data: Buffer, **storage: Any) -> h5py.Dataset:
+def write_bytes(parent: h5py.Group, name: str, data: bytes | memoryview, **storage: Any) -> h5py.Dataset:
     """Write bytes, with the storage of `write_array`."""
     dataset = _create(parent, name, np.frombuffer(data, np.uint8), **storage)
     set_text(dataset, KIND, "bytes")

@@ -353,11 +353,11 @@ def test_values_are_converted_to_the_types_of_the_flow(lume_context):
 
 
 def test_a_default_of_a_flow_is_left_to_the_flow(lume_context):
-    marker = object()
+    shared = [1]
 
     @flow(validate_parameters=False)
-    def default(x: Any = marker) -> bool:
-        return x is marker
+    def default(x: Any = shared) -> bool:
+        return x is shared
 
     assert compose(step("default"), flows=[default]).run().results["default"] is True
 

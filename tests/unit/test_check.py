@@ -461,7 +461,7 @@ def test_a_flow_is_found_by_entry_point(here, monkeypatch):
             "demo_flows:maek",
             (
                 "there is no 'maek' in demo_flows ({here}/demo_flows.py). Did you mean 'make'? "
-                "Choose one of: log, make, use."
+                "Choose one of: bounded, log, make, use."
             ),
         ),
         (
