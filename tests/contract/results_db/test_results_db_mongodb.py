@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import importlib.util
+import json
 import os
 import pickle
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -307,8 +311,6 @@ def test_a_poisoned_document_is_refused_by_name(
 
 def test_a_forged_record(store: MongodbResultsDB, database: Database[Any]) -> None:
     """With a right digest: its content is still only data."""
-    import hashlib
-
     store.insert_one({"n": 0}, collection="p")
     for text in (
         '{"a":{"$type":"os.system","value":"true"}}',
@@ -342,6 +344,11 @@ def fds_and_threads() -> tuple[int, int]:
     return len(os.listdir("/proc/self/fd")), threading.active_count()
 
 
+def no_more_than(before: tuple[int, int]) -> bool:
+    """Tell whether nothing is open that was not; clients of earlier tests may still be ending."""
+    return all(now <= then for now, then in zip(fds_and_threads(), before, strict=True))
+
+
 def test_one_client_for_all_calls(store: MongodbResultsDB) -> None:
     """MDB-12."""
     store.insert_one({"n": -1}, collection="p")
@@ -349,7 +356,7 @@ def test_one_client_for_all_calls(store: MongodbResultsDB) -> None:
     for n in range(30):
         store.insert_one({"n": n}, collection="p")
         list(store.find(collection="p", limit=3))
-    assert fds_and_threads() == before
+    assert no_more_than(before)
 
 
 def test_a_fork_has_a_client_of_its_own(store: MongodbResultsDB) -> None:
@@ -362,9 +369,9 @@ def test_a_fork_has_a_client_of_its_own(store: MongodbResultsDB) -> None:
             before = fds_and_threads()
             for n in range(20):
                 store.insert_one({"n": n}, collection="p")
-            after = fds_and_threads()
+            grown = not no_more_than(before)
             store.close()
-            os._exit(0 if after == before else 1)
+            os._exit(grown)
         finally:
             os._exit(2)
     assert os.waitpid(child, 0)[1] == 0
@@ -382,9 +389,9 @@ def test_closing_leaves_nothing_open(settings: dict[str, Any], store: MongodbRes
         assert other.count(collection="p") == 1
         other.close()
     deadline = time.monotonic() + 5
-    while fds_and_threads() != before and time.monotonic() < deadline:
+    while not no_more_than(before) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert fds_and_threads() == before
+    assert no_more_than(before)
 
 
 # servers ------------------------------------------------------------------------------------------
@@ -483,10 +490,6 @@ for n in itertools.count():
 def test_kill_9_of_the_server_loses_nothing_and_writers_go_on(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    import json
-    import subprocess
-    import sys
-
     server = servers.own_server()
     request.addfinalizer(server.remove)
     settings = {"uri": server.uri, "database": "d", "timeout_seconds": 20}
