@@ -115,7 +115,16 @@ def uri() -> str:
 def settings() -> dict[str, Any]:
     """Return the settings of a new, empty store, or skip the test."""
     database = f"lume_test_{secrets.token_hex(6)}"
+    if "LUME_TEST_MONGODB_URI" in os.environ:
+        atexit.register(_drop, database)
     return {"type": "mongodb", "uri": uri(), "database": database}
+
+
+def _drop(database: str) -> None:
+    from pymongo import MongoClient
+
+    with MongoClient(uri()) as client:
+        client.drop_database(database)
 
 
 @functools.cache
