@@ -1,4 +1,4 @@
-"""The contract of backends, and the predecessor's defects in theirs. A further backend joins the parameters."""
+"""The contract of backends, and the predecessor's defects in theirs. A further one joins as a parameter."""
 
 import os
 import threading
