@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from pydantic import SecretStr
 from pymongo import MongoClient
@@ -34,6 +35,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 _PAUSE_SECONDS = 0.1
+_HOSTS = re.compile(r"[\w.,:\[\]-]+")
 _UNAUTHORIZED = 13
 _AUTHENTICATION_FAILED = 18
 
@@ -225,9 +227,14 @@ def _options_in(uri: SecretStr | None) -> set[str]:
 
 
 def _hosts(uri: SecretStr) -> str:
-    """Return the hosts of a connection string, without user and password."""
-    _, _, rest = uri.get_secret_value().rpartition("@")
-    return urlsplit(rest if "://" in rest else f"//{rest}").netloc
+    """Return the hosts of a connection string; nothing where they cannot be told from user and password."""
+    text = uri.get_secret_value()
+    address, _, options = text.partition("?")
+    if "@" in options and "@" not in address:
+        return "…"
+    _, _, rest = address.removeprefix("mongodb://").removeprefix("mongodb+srv://").rpartition("@")
+    hosts, _, _ = rest.partition("/")
+    return hosts if _HOSTS.fullmatch(hosts) else "…"
 
 
 def _message(error: PyMongoError) -> str:

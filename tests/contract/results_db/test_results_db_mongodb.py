@@ -446,6 +446,19 @@ def test_user_and_password(settings: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("mongodb://user:s3cret@a.b:1,[::1]:2/db?authSource=x@y", "mongodb://a.b:1,[::1]:2/"),
+        ("mongodb+srv://user:s3cret@cluster.example.org", "mongodb://cluster.example.org/"),
+        ("mongodb://user:s3cret?x@host", "mongodb://…/"),
+        ("mongodb://h/?appName=a@b&tlsCertificateKeyFilePassword=s3cret", "mongodb://…/"),
+    ],
+)
+def test_only_the_hosts_of_a_connection_string_are_shown(uri: str, shown: str) -> None:
+    assert repr(MongodbResultsDB(uri=uri)) == f"MongodbResultsDB('{shown}lume_services')"
+
+
+@pytest.mark.parametrize(
     "changed",
     [
         {"uri": "mongodb://user:s3cr/et@host"},
