@@ -19,17 +19,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
+from servers import ServerUnavailable, free_port, unavailable
 
 USER = "tester"
 PASSWORD = "p@ss/w:rd 100%"
 QUOTED = "p%40ss%2Fw%3Ard+100%25"
 START_SECONDS = 30
-COMMAND = "pip install --pre SecantusDB==0.7.0b3 pymongo"
-
-
-class ServerUnavailable(Exception):
-    """The server cannot be started here; the message says why."""
+REMEDY = "pip install --pre SecantusDB==0.7.0b3 pymongo, or set LUME_TEST_MONGODB_URI"
 
 
 class Server:
@@ -37,8 +33,7 @@ class Server:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mongodb-server-"))
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         try:
             self.start(auth=False)
@@ -100,11 +95,11 @@ class Server:
 def own_server() -> Server:
     """Return a server of one test, or skip it."""
     if not all(importlib.util.find_spec(name) for name in ("secantus", "pymongo")):
-        _unavailable("SecantusDB is not installed")
+        unavailable("SecantusDB is not installed", REMEDY)
     try:
         return Server()
     except ServerUnavailable as error:
-        _unavailable(str(error))
+        unavailable(str(error), REMEDY)
 
 
 def uri() -> str:
@@ -132,10 +127,3 @@ def _session_server() -> Server:
     server = own_server()
     atexit.register(server.remove)
     return server
-
-
-def _unavailable(why: str) -> Any:
-    message = f"{why}; try: {COMMAND}, or set LUME_TEST_MONGODB_URI"
-    if os.environ.get("LUME_TEST_REQUIRE_SERVICES") == "1":
-        pytest.fail(message)
-    pytest.skip(message)

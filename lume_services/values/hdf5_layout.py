@@ -35,7 +35,10 @@ _BOMB_BYTES = 1 << 28
 _BOMB_RATIO = 1100  # gzip shrinks by 1032 at most
 
 _SCALAR = h5s.create(h5s.SCALAR)
-_COMPACT = h5p.create(h5p.DATASET_CREATE)
+# Without times, so that equal values make equal files.
+_PLAIN = h5p.create(h5p.DATASET_CREATE)
+_PLAIN.set_obj_track_times(False)
+_COMPACT = _PLAIN.copy()
 _COMPACT.set_layout(h5d.COMPACT)
 _ORDERED = h5p.create(h5p.GROUP_CREATE)
 _ORDERED.set_link_creation_order(h5p.CRT_ORDER_TRACKED | h5p.CRT_ORDER_INDEXED)
@@ -126,14 +129,14 @@ def write_bytes(parent: h5py.Group, name: str, data: bytes | memoryview, **stora
 
 def _create(parent: h5py.Group, name: str, data: NDArray[Any] | None, **storage: Any) -> h5py.Dataset:
     if storage:
-        return parent.create_dataset(name, data=data, **storage)
+        return parent.create_dataset(name, data=data, track_times=False, **storage)
     if data is None:
         return h5py.Dataset(
-            h5d.create(parent.id, name.encode(), h5t.IEEE_F64LE, h5s.create(h5s.NULL), None, _UTF8)
+            h5d.create(parent.id, name.encode(), h5t.IEEE_F64LE, h5s.create(h5s.NULL), _PLAIN, _UTF8)
         )
     type_id = h5t.py_create(data.dtype, logical=True)
     space = h5s.create_simple(data.shape) if data.ndim else _SCALAR
-    layout = _COMPACT if 0 < data.nbytes <= _COMPACT_BYTES else None
+    layout = _COMPACT if 0 < data.nbytes <= _COMPACT_BYTES else _PLAIN
     dataset = h5d.create(parent.id, name.encode(), type_id, space, layout, _UTF8)
     if data.size:
         dataset.write(h5s.ALL, h5s.ALL, np.ascontiguousarray(data), type_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -10,22 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import servers_prefect
 
 HERE = Path(__file__).parent
 
-
-def load(name: str) -> Any:
-    """Import a module beside this one, once for all test modules."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-servers = load("conformance_server")
 
 Outcomes = dict[str, dict[str, Any]]
 
@@ -42,16 +29,13 @@ def outcomes(how: str, environment: dict[str, str], target: Path) -> Outcomes:
 def local(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     """The outcomes of the local backend, without any API."""
     folder = tmp_path_factory.mktemp("local")
-    return outcomes("local", servers.clean_environment(folder), folder / "outcomes.json")
+    return outcomes("local", servers_prefect.clean_environment(folder), folder / "outcomes.json")
 
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     """The outcomes of Prefect alone, on a real server."""
-    try:
-        server = servers.start()
-    except servers.ServerUnavailable as error:
-        pytest.skip(str(error))
+    server = servers_prefect.session_server()
     folder = tmp_path_factory.mktemp("bare")
     environment = {**server.environment(), "PREFECT_HOME": str(folder)}
     return outcomes("bare", environment, folder / "outcomes.json")

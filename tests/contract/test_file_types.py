@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from datetime import UTC
 
 import h5py
@@ -356,6 +357,13 @@ def test_hdf5_is_self_describing(tmp_path):
         assert file["scan/sigma_x"][()].tolist() == [0, 1, 2]
         assert file["scan/unit"].asstr()[()] == "m"
         assert file["X:Y.VAL%2Fa"][()] == 1
+
+
+def test_equal_values_make_equal_hdf5_files():
+    value = {"image": np.arange(10_000.0), "gradient": 1.5, "unit": "m", "scan": {"a": [1, 2]}}
+    first = HDF5File(filename="first.h5").write(value)
+    time.sleep(1.1)  # HDF5 counts the times of objects in seconds
+    assert HDF5File(filename="second.h5").write(value).checksum == first.checksum
 
 
 @given(

@@ -57,3 +57,10 @@ def test_parameters_of_a_run_reach_their_steps(lume_context):
 def test_a_scan_that_misses_the_beam_says_what_to_do(lume_context):
     with pytest.raises(Exception, match="larger pixel_size"):
         FlowOfFlows.from_yaml(SPEC).run({"beam": {"n_particle": 1000}, "track": {"pixel_size": 1e-7}})
+
+
+def test_the_same_run_gives_the_same_files_and_results(lume_context):
+    parameters = {"beam": {"n_particle": 5000}}
+    first, second = (FlowOfFlows.from_yaml(SPEC).run(parameters).results["fit"] for _ in range(2))
+    assert first == second
+    assert lume_context.results_db_service().count(collection="quad_scan") == 2

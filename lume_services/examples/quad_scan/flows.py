@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from prefect import flow
-from prefect.runtime import flow_run
 from pydantic import Field
 
 from lume_services.files import HDF5File, ImageFile, ParticleGroupFile
 from lume_services.results import Result
 from lume_services.tasks import load_file, save_db_result, save_file
+from lume_services.values import fingerprint
 
 PROJECT = "quad_scan"
+UNIQUE_ON = ["inputs", "outputs"]
+"""The same values are the same result, whichever Prefect server knows the flow."""
 Positive = Annotated[float, Field(gt=0)]
 
 # Steps that follow ask for the result of a task by its name.
@@ -83,7 +85,7 @@ def beam(
             chirp=chirp,
             seed=seed,
         )
-    return save_beam(particles, filename=_own_name("beam", ".h5"), file_type=ParticleGroupFile)
+    return save_beam(particles, filename=_name("beam", ".h5", particles), file_type=ParticleGroupFile)
 
 
 @flow
@@ -133,14 +135,12 @@ def track(
     )
     camera = Camera(pixel_size) if pixel_size else zoomed_camera(particles, line, gradients)
     images, sizes = scan(particles, line, gradients, camera, seed)
-    save_images(
-        {"image": images, "gradient": gradients, "position": camera.position},
-        filename=_own_name("images", ".h5"),
-        file_type=HDF5File,
-    )
+    screen = {"image": images, "gradient": gradients, "position": camera.position}
+    save_images(screen, filename=_name("images", ".h5", screen), file_type=HDF5File)
     return save_sizes(
         Result(
             project_name=PROJECT,
+            unique_on=UNIQUE_ON,
             inputs={
                 "beam_file": beam_file,
                 "quad_length": quad_length,
@@ -186,10 +186,11 @@ def fit(
     screen: Any = load_file(images_file)
     curves = fitted_sizes(fits, line, bunch, sizes["gradient"])
     picture = plot_scan(sizes, curves, screen["image"], screen["position"], text)
-    plot = save_plot(picture, filename=_own_name("fit", ".png"), file_type=ImageFile)
+    plot = save_plot(picture, filename=_name("fit", ".png", picture.tobytes()), file_type=ImageFile)
     result = save_fit(
         Result(
             project_name=PROJECT,
+            unique_on=UNIQUE_ON,
             inputs={"sizes": sizes, "settings": settings, "beam_file": beam_file, "images_file": images_file},
             outputs={**values, "plot": plot},
         )
@@ -198,6 +199,6 @@ def fit(
     return {**values, "summary": text, "files": files, "result": result}
 
 
-def _own_name(kind: str, suffix: str) -> str:
-    """Return a file name of this flow run's own, so that no run overwrites another's file."""
-    return f"{PROJECT}/{kind}-{flow_run.id}{suffix}"
+def _name(kind: str, suffix: str, content: Any) -> str:
+    """Return a file name of the content's own: the same run gives the same file, no other overwrites it."""
+    return f"{PROJECT}/{kind}-{fingerprint(content)[:16]}{suffix}"

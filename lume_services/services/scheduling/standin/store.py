@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict, deque
 from typing import Any
-from uuid import uuid4
+from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from prefect.utilities.names import generate_slug
 
@@ -145,7 +145,9 @@ class Store:
         known = self._flow_ids.get(body["name"])
         if known is not None:
             return self._tables["flows"][known]
-        flow = new_record(**{"tags": [], "labels": {}, **body})
+        # Of its name: the same flow is the same one in every process, as it is on a server.
+        flow_id = str(uuid5(NAMESPACE_URL, f"lume-services:flow:{body['name']}"))
+        flow = new_record(**{"id": flow_id, "tags": [], "labels": {}, **body})
         self._flow_ids[body["name"]] = flow["id"]
         self._tables["flows"][flow["id"]] = flow
         return flow

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,15 +15,13 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from servers import ServerUnavailable, free_port, unavailable
+
 START_SECONDS = 90
-COMMAND = "pip install 'lume-services[server]'"
+REMEDY = "pip install 'lume-services[server]'"
 
 # A file of SQLite locks itself: its server answers 503 and the client then sleeps for seconds.
 IN_MEMORY = "sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false"
-
-
-class ServerUnavailable(Exception):
-    """The server cannot be started here; the message says why."""
 
 
 @dataclass
@@ -50,16 +48,29 @@ def clean_environment(home: Path) -> dict[str, str]:
     }
 
 
+def session_server() -> Server:
+    """Return the server of this session, started on first use, or skip the test."""
+    try:
+        return _session_server()
+    except ServerUnavailable as error:
+        unavailable(str(error), REMEDY)
+
+
 @functools.cache
+def _session_server() -> Server:
+    server = start()
+    atexit.register(stop, server)
+    return server
+
+
 def start() -> Server:
-    """Return the server of this session, started on first use.
+    """Start a server.
 
     Raises:
         ServerUnavailable: It does not start.
     """
     home = Path(tempfile.mkdtemp(prefix="prefect-server-"))
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     log = home / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -72,19 +83,12 @@ def start() -> Server:
     try:
         _wait(server, log)
     except ServerUnavailable:
-        stop_process(server)
+        stop(server)
         raise
     return server
 
 
-def stop() -> None:
-    """Stop the server of this session, if it was started."""
-    if start.cache_info().currsize:
-        stop_process(start())
-        start.cache_clear()
-
-
-def stop_process(server: Server) -> None:
+def stop(server: Server) -> None:
     """Stop one server and remove its files."""
     server.process.terminate()
     try:
@@ -106,4 +110,4 @@ def _wait(server: Server, log: Path) -> None:
                 break
             time.sleep(0.25)
     last = log.read_text(errors="replace").strip().splitlines()[-1:]
-    raise ServerUnavailable(f"a Prefect server does not start here ({' '.join(last)}); try: {COMMAND}")
+    raise ServerUnavailable(f"a Prefect server does not start here ({' '.join(last)})")

@@ -1,0 +1,66 @@
+"""Run configs: their fields, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lume_services.errors import RunConfigError
+from lume_services.services.scheduling import LocalRunConfig, RunConfig
+
+
+class OtherRunConfig(RunConfig):
+    def build(self):
+        raise NotImplementedError
+
+
+def test_defaults_set_nothing():
+    built = LocalRunConfig().build()
+    assert (built.work_pool_type, built.work_queue, built.job_variables, built.tags) == (
+        None,
+        None,
+        {},
+        frozenset(),
+    )
+
+
+def test_what_is_given_is_built(tmp_path):
+    config = LocalRunConfig.of({"env": {"A": "1"}, "working_dir": str(tmp_path), "labels": ["night", "a"]})
+    built = config.build()
+    assert built.job_variables == {"env": {"A": "1"}, "working_dir": str(tmp_path)}
+    assert built.tags == {"night", "a"}
+
+
+def test_a_relative_working_dir_is_that_of_the_moment(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = LocalRunConfig(working_dir="here")
+    monkeypatch.chdir("/")
+    assert config.working_dir == Path(tmp_path / "here")
+
+
+def test_it_survives_json(tmp_path):
+    config = LocalRunConfig(env={"A": "1"}, working_dir=tmp_path, labels={"a"})
+    assert LocalRunConfig.model_validate_json(config.model_dump_json()) == config
+
+
+def test_of_keeps_a_run_config():
+    config = LocalRunConfig(labels={"a"})
+    assert LocalRunConfig.of(config) is config
+    assert LocalRunConfig.of(None) == LocalRunConfig()
+
+
+def test_all_problems_are_told_at_once(tmp_path):
+    with pytest.raises(RunConfigError) as caught:
+        LocalRunConfig.of({"enf": {}, "env": {"A": 1}, "working_dir": str(tmp_path / "nowhere")})
+    message = str(caught.value)
+    assert "enf" in message
+    assert "'env'" in message or "env" in message
+    assert "env.A" in message
+    assert "working_dir" in message
+
+
+def test_the_run_config_of_another_backend_is_refused():
+    with pytest.raises(RunConfigError, match="OtherRunConfig cannot be used here.*LocalRunConfig"):
+        LocalRunConfig.of(OtherRunConfig())
