@@ -7,7 +7,6 @@ that `LUME_TEST_MONGODB_URI` names; its own speed is in both columns. Nothing is
 
 from __future__ import annotations
 
-import importlib.util
 import statistics
 import sys
 import time
@@ -20,20 +19,12 @@ from pymongo import MongoClient, WriteConcern
 
 from lume_services.services.results.mongodb import MongodbResultsDB
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+import servers_mongodb
+
 MANY = 20_000
 BULK = 10_000
 ROUNDS = 3
-
-
-def load_servers() -> Any:
-    """Import the module that starts servers for the tests."""
-    path = Path(__file__).parent.parent / "tests" / "servers_mongodb.py"
-    spec = importlib.util.spec_from_file_location("servers_mongodb", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def medians_ms(works: list[Callable[[int], Any]], repeats: int) -> list[float]:
@@ -122,7 +113,7 @@ def many(store: MongodbResultsDB, raw: Any) -> None:
 
 
 def main() -> None:
-    settings = load_servers().settings()
+    settings = servers_mongodb.settings()
     settings.pop("type")
     client: MongoClient[dict[str, Any]] = MongoClient(settings["uri"])
     database = client.get_database(settings["database"], write_concern=WriteConcern(w="majority", j=True))
