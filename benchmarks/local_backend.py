@@ -68,6 +68,7 @@ def main() -> None:
         print(
             f"{name:28}{ours * 1000:8.1f} ms    bare Prefect {theirs * 1000:8.1f} ms    {ours / theirs:.2f}"
         )
+    print(f"{'each task':28}{(local[2] - local[1]) / 20 * 1000:8.1f} ms")
 
 
 if __name__ == "__main__":
