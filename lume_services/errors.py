@@ -213,8 +213,55 @@ class FlowCancelledError(BackendError, RuntimeError):
     """A flow run was cancelled."""
 
 
+class RunException(Exception):
+    """The exception that ended a run in another process.
+
+    Attributes:
+        type_name: The name of its class.
+        message: Its text.
+        traceback: The traceback as text.
+    """
+
+    def __init__(self, type_name: str, message: str, traceback: str) -> None:
+        super().__init__(message)
+        self.type_name = type_name
+        self.message = message
+        self.traceback = traceback
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.type_name, self.message, self.traceback)
+
+
 class RunTimeoutError(BackendError, TimeoutError):
     """A flow run did not end within the time given."""
+
+
+class RunNotStartedError(BackendError, TimeoutError):
+    """A flow run waits for its start for too long; the message has what was found out about why."""
+
+
+class NoWorkerError(RunNotStartedError):
+    """No worker takes runs from the work pool."""
+
+
+class UnschedulableError(RunNotStartedError):
+    """The cluster has no place for the job of a flow run."""
+
+
+class ImageMissingError(RunNotStartedError, FlowCrashedError):
+    """The container image of a flow run is not there."""
+
+
+class APIUnreachableError(BackendError, ConnectionError):
+    """The Prefect API does not answer."""
+
+
+class APINotAuthorisedError(BackendError, PermissionError):
+    """The Prefect API refuses the credentials, or asks for some."""
+
+
+class APIVersionError(BackendError):
+    """The Prefect API is of a version that this Prefect does not understand."""
 
 
 class RunConfigError(ProblemsError, ValueError):

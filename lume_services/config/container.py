@@ -100,7 +100,16 @@ def _results_db_service(results_db: providers.Provider[Any]) -> Any:
 def _local_backend(settings: LUMEServicesSettings) -> Any:
     from lume_services.services.scheduling.backends.local import LocalBackend
 
-    return LocalBackend(**settings.prefect.arguments())
+    return LocalBackend(settings.prefect.api_url, settings.prefect.api_auth_string)
+
+
+def _server_backend(settings: LUMEServicesSettings) -> Any:
+    from lume_services.services.scheduling import Backend
+
+    chosen = load_class(
+        settings.backend, group="lume_services.backends", packaged=BACKENDS, base=Backend, where="backend"
+    )
+    return chosen(**settings.prefect.arguments())
 
 
 def _plugin_backend(settings: LUMEServicesSettings) -> Any:
@@ -112,7 +121,9 @@ def _plugin_backend(settings: LUMEServicesSettings) -> Any:
 
 
 def _backend_choice(settings: LUMEServicesSettings) -> str:
-    return "plugin" if uses_plugin_backend(settings) else settings.backend
+    if uses_plugin_backend(settings):
+        return "plugin"
+    return "local" if settings.backend == "local" else "server"
 
 
 def _scheduling_service(backend: providers.Provider[Any]) -> Any:
@@ -154,6 +165,9 @@ class Context(containers.DeclarativeContainer):
     scheduling_backend = providers.Selector(
         providers.Callable(_backend_choice, settings),
         local=providers.Resource(_closed_at_the_end, providers.ThreadSafeSingleton(_local_backend, settings)),
+        server=providers.Resource(
+            _closed_at_the_end, providers.ThreadSafeSingleton(_server_backend, settings)
+        ),
         plugin=providers.Resource(
             _closed_at_the_end, providers.ThreadSafeSingleton(_plugin_backend, settings)
         ),

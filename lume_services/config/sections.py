@@ -143,7 +143,7 @@ class MountedFilesystemShorthand(MountedFilesystemSection):
 
 
 class PrefectSection(Section):
-    """The Prefect API to use; none means that the local backend needs none."""
+    """The Prefect API to use, and how. The local backend needs none; all others do."""
 
     api_url: str | None = Field(
         default=None,
@@ -153,6 +153,38 @@ class PrefectSection(Section):
     api_auth_string: SecretStr | None = Field(
         default=None, description="`user:password` of a server with basic authentication."
     )
+    work_pool: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Work pool of the runs; made if it is not there. Default: `lume-` and the backend.",
+    )
+    result_filesystem: str = Field(
+        default="local",
+        min_length=1,
+        description="Filesystem through which values come back from runs; jobs and callers share it.",
+    )
+    start_timeout_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds that a run may wait for its start until it is an error, which tells why.",
+    )
+
+
+class WorkerSection(Section):
+    """How `lume-services worker start` takes runs from a work pool."""
+
+    name: str | None = Field(default=None, description="Name. Default: host and number of the process.")
+    queues: Annotated[list[str], FromJSON] = Field(
+        default=[], description="Work queues to take runs from, as JSON list. Default: all."
+    )
+    limit: int | None = Field(default=None, ge=1, description="At most so many runs at the same time.")
+    env: Annotated[dict[str, str], FromJSON] = Field(
+        default={}, description="Environment variables of all jobs, as JSON."
+    )
+    labels: Annotated[dict[str, str], FromJSON] = Field(
+        default={}, description="Labels of all containers and Kubernetes jobs, as JSON."
+    )
+    poll_seconds: float = Field(default=0.5, gt=0, description="Seconds between two looks for new runs.")
 
 
 def section_names(*sections: type[BaseModel]) -> list[str]:

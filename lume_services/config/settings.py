@@ -22,12 +22,18 @@ from lume_services.config.sections import (
     PluginSection,
     PrefectSection,
     Section,
+    WorkerSection,
     from_json,
     infer_type,
 )
 from lume_services.config.sources import DotEnvSource, config_file_source
 
-BACKENDS = {"local": "lume_services.services.scheduling.backends.local:LocalBackend"}
+_BACKENDS = "lume_services.services.scheduling.backends"
+BACKENDS = {
+    "local": f"{_BACKENDS}.local:LocalBackend",
+    "process": f"{_BACKENDS}.process:ProcessBackend",
+    "docker": f"{_BACKENDS}.docker:DockerBackend",
+}
 RESULTS_DB_SECTIONS: dict[str, type[Section]] = {
     "file": FileResultsDBSection,
     "mongodb": MongodbResultsDBSection,
@@ -86,8 +92,8 @@ class LUMEServicesSettings(BaseSettings):
     )
     backend: str = Field(
         default="local",
-        description="Where flows run: `local`, an entry point of `lume_services.backends`, "
-        "or `package.module:Class`.",
+        description="Where flows run: `local`, `process`, `docker`, an entry point of "
+        "`lume_services.backends`, or `package.module:Class`.",
     )
     results_db: ResultsDBSection = Field(
         default=FileResultsDBSection(), description="Where results are kept."
@@ -104,6 +110,9 @@ class LUMEServicesSettings(BaseSettings):
         "a JSON list in the environment.",
     )
     prefect: PrefectSection = Field(default=PrefectSection(), description="The Prefect API to use.")
+    worker: WorkerSection = Field(
+        default=WorkerSection(), description="How `lume-services worker start` works."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -80,7 +80,8 @@ def _load_array(parts: dict[str, Any]) -> NDArray[Any] | LazyArray:
         raise ValueError(f"{nbytes} bytes do not make an array of shape {shape} and dtype {dtype}")
     if isinstance(data, BlobReader):
         return LazyArray(data, dtype, shape)
-    return np.ndarray(shape, dtype, data).copy()
+    array: NDArray[Any] = np.ndarray(shape, dtype, data)
+    return array if array.flags.writeable else array.copy()
 
 
 def _shape(axes: Any) -> tuple[int, ...]:

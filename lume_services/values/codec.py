@@ -54,7 +54,9 @@ def encode(
     return _Encoder(where, sink, threshold).value(value)
 
 
-def decode(document: Document, *, source: BlobSource | None = None, where: str = "value") -> Any:
+def decode(
+    document: Document, *, source: BlobSource | None = None, where: str = "value", lazy: bool = True
+) -> Any:
     """Return the value of a document: equal to the one encoded, and of the same type.
 
     An array whose bytes lie in a blob comes as a `LazyArray`, other arrays come writable; all other
@@ -64,12 +66,13 @@ def decode(document: Document, *, source: BlobSource | None = None, where: str =
         document: What `encode` returned.
         source: Where the blobs are.
         where: The name of the value in errors.
+        lazy: Whether an array in a blob is read when it is first used, not at once.
 
     Raises:
         DecodeError: The document is not what `encode` writes, or names a type not registered here.
         BlobCorruptError: The bytes of a blob are damaged.
     """
-    return _Decoder(where, source).value(document)
+    return _Decoder(where, source, lazy=lazy).value(document)
 
 
 class _Encoder:
@@ -168,7 +171,8 @@ def _types_beside(documents: dict[str, Any]) -> Document:
 
 
 class _Decoder:
-    def __init__(self, where: str, source: BlobSource | None) -> None:
+    def __init__(self, where: str, source: BlobSource | None, *, lazy: bool) -> None:
+        self._lazy = lazy
         self._trail = Trail(where, DecodeError)
         self._source = source
 
@@ -235,7 +239,7 @@ class _Decoder:
         except Exception as error:
             raise self._trail.fail(f"this is not a stored {kind.name}: {error}") from error
 
-    def blob(self, document: dict[str, Any]) -> BlobReader:
+    def blob(self, document: dict[str, Any]) -> BlobReader | memoryview:
         digest, nbytes = document.get("digest"), document.get("nbytes")
         if not isinstance(digest, str):
             raise self._trail.fail("this reference to a blob has no digest.")
@@ -244,7 +248,7 @@ class _Decoder:
         reader = self._source.open(digest)
         if reader.nbytes != nbytes:
             raise self._trail.fail(f"the blob has {reader.nbytes} bytes, not {nbytes!r}.")
-        return reader
+        return reader if self._lazy else reader.read()
 
 
 def _unknown(name: object) -> tuple[str, str]:

@@ -1,7 +1,13 @@
 """The scheduling service, its backends and their run configs."""
 
 from lume_services.services.scheduling.base import DEFAULT_PROJECT, Backend, LogEntry, RunHandle
-from lume_services.services.scheduling.run_config import LocalRunConfig, PrefectRunConfig, RunConfig
+from lume_services.services.scheduling.run_configs import (
+    DockerRunConfig,
+    LocalRunConfig,
+    PrefectRunConfig,
+    ProcessRunConfig,
+    RunConfig,
+)
 from lume_services.services.scheduling.service import SchedulingService
 
 __all__ = [  # noqa: RUF022
@@ -11,6 +17,8 @@ __all__ = [  # noqa: RUF022
     "LogEntry",
     "RunConfig",
     "LocalRunConfig",
+    "ProcessRunConfig",
+    "DockerRunConfig",
     "PrefectRunConfig",
     "DEFAULT_PROJECT",
 ]

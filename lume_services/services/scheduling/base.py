@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lume_services.errors import NotAFlowError, RunTimeoutError
-from lume_services.services.scheduling.run_config import RunConfig
+from lume_services.services.scheduling.run_configs import RunConfig
 
 if TYPE_CHECKING:
     from prefect import Flow
     from prefect.client.schemas.objects import State
+    from prefect.schedules import Schedule
 
 DEFAULT_PROJECT = "default"
+_FOLLOW_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ class RunHandle(ABC):
     @abstractmethod
     def state(self) -> State[Any]:
         """The Prefect state of the run now."""
+
+    @property
+    @abstractmethod
+    def tags(self) -> frozenset[str]:
+        """The Prefect tags of the run: its labels, and those that its flow was registered with."""
 
     @abstractmethod
     def wait(self, timeout: float | None = None) -> State[Any]:
@@ -93,6 +101,22 @@ class RunHandle(ABC):
     def logs(self) -> list[LogEntry]:
         """Return the lines logged so far by the run, its tasks and its subflows."""
 
+    def follow_logs(self) -> Iterator[LogEntry]:
+        """Yield the lines as they are logged, until the run has ended.
+
+        Those of tasks and subflows come with those of the run, about a second after they were written.
+        """
+        seen = 0
+        ended = False
+        while True:
+            lines = self.logs()
+            yield from lines[seen:]
+            seen = len(lines)
+            if ended:
+                return
+            ended = self.state.is_final()
+            time.sleep(_FOLLOW_SECONDS)
+
     @abstractmethod
     def cancel(self) -> None:
         """Ask the run to stop, and return at once. Does nothing if the run has ended."""
@@ -112,20 +136,33 @@ class Backend(ABC):
 
     @abstractmethod
     def register_flow(
-        self, flow: Flow[..., Any], project_name: str = DEFAULT_PROJECT, labels: Iterable[str] = ()
+        self,
+        flow: Flow[..., Any],
+        project_name: str = DEFAULT_PROJECT,
+        labels: Iterable[str] = (),
+        *,
+        schedule: Schedule | None = None,
+        version: str | None = None,
+        description: str | None = None,
     ) -> str:
         """Register a flow under its name in a project, in place of one of that name.
+
+        To register the same again changes nothing.
 
         Args:
             flow: The flow.
             project_name: The project; it is created if need be.
             labels: Become Prefect tags of every run of the registered flow.
+            schedule: When it runs by itself: Prefect's `Cron`, `Interval` or `RRule`.
+            version: Default: that of the flow, else that of its package.
+            description: Default: the flow's docstring.
 
         Returns:
             The id of the registered flow, `flow name/project name`.
 
         Raises:
-            NotAFlowError: `flow` is not a Prefect flow.
+            NotAFlowError: `flow` is not a Prefect flow, or no other process could import it.
+            BackendError: The backend has no schedules.
         """
 
     @abstractmethod
@@ -135,6 +172,18 @@ class Backend(ABC):
         Args:
             name: The flow's name, or the id that `register_flow` returned.
             project_name: The project; the default one if None and `name` is no id.
+
+        Raises:
+            FlowNotFoundError: No such flow is registered.
+        """
+
+    @abstractmethod
+    def list_flows(self) -> list[str]:
+        """Return the ids of all registered flows, sorted."""
+
+    @abstractmethod
+    def delete_flow(self, name: str, project_name: str | None = None) -> None:
+        """Forget a registered flow; its runs stay.
 
         Raises:
             FlowNotFoundError: No such flow is registered.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lume_services.errors import (
@@ -11,6 +11,7 @@ from lume_services.errors import (
     FlowCancelledError,
     FlowCrashedError,
     FlowFailedError,
+    RunException,
     UnsupportedRouteError,
 )
 
@@ -24,7 +25,12 @@ _CONFIGURE = (
 
 
 def failure(
-    state: State[Any], original: BaseException | None, *, flow_name: str, run_id: str
+    state: State[Any],
+    original: BaseException | None,
+    *,
+    flow_name: str,
+    run_id: str,
+    last_lines: Sequence[str] = (),
 ) -> BackendError:
     """Return the error for a run that did not complete. Raise it `from` the original.
 
@@ -36,15 +42,14 @@ def failure(
         original: The exception that ended it.
         flow_name: The name of the flow.
         run_id: The id of the flow run.
+        last_lines: The last lines of its log, where they tell more.
     """
     where = f"flow {flow_name!r}, run {run_id}"
     facts: dict[str, Any] = {
         "flow_name": flow_name,
         "run_id": run_id,
         "state_name": state.name,
-        "original_type": type(original).__name__ if original is not None else None,
-        "original_message": str(original) if original is not None else None,
-        "traceback": "".join(traceback.format_exception(original)) if original is not None else None,
+        **_about(original),
     }
     lacking = _unsupported(original)
     if lacking is not None:
@@ -52,7 +57,9 @@ def failure(
         return UnsupportedRouteError(message, where=where, remedy=_CONFIGURE, route=lacking, **facts)
     reason = state.message or "no reason given"
     if original is not None and str(original) not in reason:
-        reason = f"{reason} ({type(original).__name__}: {original})"
+        reason = f"{reason} ({facts['original_type']}: {original})"
+    if last_lines:
+        reason = "\n".join([reason, *last_lines])
     ended: type[BackendError] = BackendError
     verb = f"stopped in state {state.name}"
     if state.is_failed():
@@ -62,6 +69,21 @@ def failure(
     elif state.is_cancelled():
         ended, verb = FlowCancelledError, "was cancelled"
     return ended(f"{verb}: {reason}", where=where, **facts)
+
+
+def _about(original: BaseException | None) -> dict[str, str | None]:
+    if isinstance(original, RunException):
+        return {
+            "original_type": original.type_name,
+            "original_message": original.message,
+            "traceback": original.traceback,
+        }
+    known = original is not None
+    return {
+        "original_type": type(original).__name__ if known else None,
+        "original_message": str(original) if known else None,
+        "traceback": "".join(traceback.format_exception(original)) if known else None,
+    }
 
 
 def _unsupported(original: BaseException | None) -> str | None:

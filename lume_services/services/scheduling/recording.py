@@ -87,6 +87,16 @@ class TaskRecorder:
             raise self._not_kept(name, where)
         return values[0] if len(values) == 1 else values
 
+    def outcomes(self) -> dict[str, list[Any]]:
+        """Wait for all tasks and return what their calls returned, by name; or the error in its place."""
+        where = f"flow {self._flow_name!r}"
+        with self._lock:
+            calls = sorted(self._attempt.calls.values(), key=lambda call: call.order)
+            found: dict[str, list[Any]] = {name: [] for name in sorted(self._attempt.names)}
+        for call in calls:
+            found[call.name].append(call.outcome(where))
+        return found
+
     def _not_kept(self, name: str, where: str) -> Exception:
         if self._names is None or name in self._names:
             return TaskNotCompletedError(
@@ -168,6 +178,15 @@ class _Call:
             return self.future.result(timeout=0)
         except (Exception, CancelledError, PrefectSignal) as error:
             raise self._not_completed(f"failed: {error!r}", where) from error
+
+    def outcome(self, where: str) -> Any:
+        """Wait for the call, and return what it returned or the error of `value`."""
+        if self.future is not None:
+            self.future.wait()
+        try:
+            return self.value(where)
+        except TaskNotCompletedError as error:
+            return error
 
     def _not_completed(self, what: str, where: str) -> TaskNotCompletedError:
         return TaskNotCompletedError(f"task {self.name!r} {what}.", where=where, task_name=self.name)

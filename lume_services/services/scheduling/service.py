@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lume_services.services.scheduling.base import DEFAULT_PROJECT, Backend, RunHandle
-from lume_services.services.scheduling.run_config import RunConfig
+from lume_services.services.scheduling.run_configs import RunConfig
 
 if TYPE_CHECKING:
     from prefect import Flow
+    from prefect.schedules import Schedule
 
 
 class SchedulingService:
@@ -28,14 +29,31 @@ class SchedulingService:
         self._backend().create_project(project_name)
 
     def register_flow(
-        self, flow: Flow[..., Any], project_name: str = DEFAULT_PROJECT, labels: Iterable[str] = ()
+        self,
+        flow: Flow[..., Any],
+        project_name: str = DEFAULT_PROJECT,
+        labels: Iterable[str] = (),
+        *,
+        schedule: Schedule | None = None,
+        version: str | None = None,
+        description: str | None = None,
     ) -> str:
         """Register a flow and return its id, see `Backend.register_flow`."""
-        return self._backend().register_flow(flow, project_name, labels)
+        return self._backend().register_flow(
+            flow, project_name, labels, schedule=schedule, version=version, description=description
+        )
 
     def load_flow(self, name: str, project_name: str | None = None) -> Flow[..., Any]:
         """Return a registered flow, see `Backend.load_flow`."""
         return self._backend().load_flow(name, project_name)
+
+    def list_flows(self) -> list[str]:
+        """Return the ids of all registered flows, sorted."""
+        return self._backend().list_flows()
+
+    def delete_flow(self, name: str, project_name: str | None = None) -> None:
+        """Forget a registered flow, see `Backend.delete_flow`."""
+        self._backend().delete_flow(name, project_name)
 
     def run(
         self,

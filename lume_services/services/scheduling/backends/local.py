@@ -6,19 +6,22 @@ import asyncio
 import threading
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from prefect import Flow
 from pydantic import SecretStr
 from typing_extensions import override
 
-from lume_services.errors import FlowNotFoundError, choose_from
+from lume_services.errors import BackendError, FlowNotFoundError, choose_from
 from lume_services.services.scheduling.api import PrefectAPI, connect
 from lume_services.services.scheduling.backends.local_run import LocalRun
 from lume_services.services.scheduling.base import DEFAULT_PROJECT, Backend, require_flow, value_of
 from lume_services.services.scheduling.parameters import bind_parameters
-from lume_services.services.scheduling.run_config import LocalRunConfig, RunConfig
+from lume_services.services.scheduling.run_configs import LocalRunConfig, RunConfig
 from lume_services.services.scheduling.standin import stop_stand_in
+
+if TYPE_CHECKING:
+    from prefect.schedules import Schedule
 
 
 class LocalBackend(Backend):
@@ -53,9 +56,22 @@ class LocalBackend(Backend):
 
     @override
     def register_flow(
-        self, flow: Flow[..., Any], project_name: str = DEFAULT_PROJECT, labels: Iterable[str] = ()
+        self,
+        flow: Flow[..., Any],
+        project_name: str = DEFAULT_PROJECT,
+        labels: Iterable[str] = (),
+        *,
+        schedule: Schedule | None = None,
+        version: str | None = None,
+        description: str | None = None,
     ) -> str:
         require_flow(flow)
+        if schedule is not None:
+            raise BackendError(
+                "nothing would run the flow: the local backend has no schedules.",
+                where=f"flow {flow.name!r}",
+                remedy="Choose a backend with a server, as LUME_BACKEND=process.",
+            )
         self.create_project(project_name)
         self._projects[project_name][flow.name] = flow, frozenset(labels)
         return f"{flow.name}/{project_name}"
@@ -63,6 +79,15 @@ class LocalBackend(Backend):
     @override
     def load_flow(self, name: str, project_name: str | None = None) -> Flow[..., Any]:
         return self._registered(name, project_name)[0]
+
+    @override
+    def list_flows(self) -> list[str]:
+        return sorted(f"{name}/{project}" for project, flows in self._projects.items() for name in flows)
+
+    @override
+    def delete_flow(self, name: str, project_name: str | None = None) -> None:
+        project, flow_name = self._names(name, project_name)
+        del self._projects[project][flow_name]
 
     @override
     def run(
@@ -125,6 +150,11 @@ class LocalBackend(Backend):
     def _registered(
         self, name: str, project_name: str | None = None
     ) -> tuple[Flow[..., Any], frozenset[str]]:
+        project, flow_name = self._names(name, project_name)
+        return self._projects[project][flow_name]
+
+    def _names(self, name: str, project_name: str | None) -> tuple[str, str]:
+        """Return the names of project and flow under which a flow is registered."""
         flow_name, _, project = (
             name.rpartition("/") if project_name is None and "/" in name else (name, "", "")
         )
@@ -139,7 +169,7 @@ class LocalBackend(Backend):
                 where="local backend",
                 remedy=choose_from(flow_name, flows),
             )
-        return flows[flow_name]
+        return project, flow_name
 
     def _api(self) -> PrefectAPI:
         with self._lock:

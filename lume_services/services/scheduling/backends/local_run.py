@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from prefect import Flow
 
     from lume_services.services.scheduling.api import PrefectAPI
-    from lume_services.services.scheduling.run_config import PrefectRunConfig
+    from lume_services.services.scheduling.run_configs import PrefectRunConfig
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,11 @@ class LocalRun(RunHandle):
             return self._final
         with self._api.entered() as client:
             return client.read_flow_run(self._flow_run.id).state or Pending()
+
+    @property
+    @override
+    def tags(self) -> frozenset[str]:
+        return frozenset(self._flow_run.tags)
 
     @override
     def wait(self, timeout: float | None = None) -> State[Any]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, DirectoryPath, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lume_services.errors import Problem, RunConfigError, choose_from
 
@@ -59,28 +58,6 @@ class RunConfig(BaseModel, ABC):
             return cls.model_validate(dict(run_config or {}))
         except ValidationError as error:
             raise RunConfigError(f"{cls.__name__} is not valid", _problems(error, cls)) from error
-
-
-class LocalRunConfig(RunConfig):
-    """A run in this process.
-
-    `env` and `working_dir` belong to the whole process. They are set for the time of the run and put
-    back after it, and runs that set them wait for each other; a run without them that is in progress
-    at the same time sees them too. `PREFECT_*` variables are no use here: Prefect reads its settings
-    once, when it is imported.
-    """
-
-    env: dict[str, str] = Field(default_factory=dict, description="Environment variables of the run.")
-    working_dir: Annotated[DirectoryPath, AfterValidator(Path.resolve)] | None = Field(
-        default=None, description="An existing directory to run in; the current one if left out."
-    )
-
-    def build(self) -> PrefectRunConfig:
-        """Return the tags of the run and, as job variables, `env` and `working_dir` where given."""
-        variables: dict[str, Any] = {"env": dict(self.env)} if self.env else {}
-        if self.working_dir is not None:
-            variables["working_dir"] = str(self.working_dir)
-        return PrefectRunConfig(job_variables=variables, tags=self.labels)
 
 
 def _problems(error: ValidationError, model: type[RunConfig]) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""The contract of backends, and the predecessor's defects in theirs. A further one joins as a parameter."""
+"""What is special to the local backend, and the predecessor's defects in its own."""
 
 import os
 import threading
@@ -174,8 +174,14 @@ def test_a_custom_backend_is_used():
         def create_project(self, project_name):
             pass
 
-        def register_flow(self, flow, project_name="default", labels=()):
+        def register_flow(self, flow, project_name="default", labels=(), **about):
             return "answer"
+
+        def list_flows(self):
+            return ["answer"]
+
+        def delete_flow(self, name, project_name=None):
+            pass
 
         def load_flow(self, name, project_name=None):
             return numbers

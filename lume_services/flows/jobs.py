@@ -1,0 +1,73 @@
+"""Flows as jobs run them, each under the name `lume_services.flows.jobs.package/module/flow`.
+
+A deployment has such a name as its entry point. Prefect imports it by `getattr`, which makes the flow here:
+its value and those of its tasks are kept where the caller reads them, and its tasks run just as they do in
+the caller's own process. Prefect alone would keep values only together with caching, which changes which
+tasks run, and would keep none of a task without caching.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from functools import partial
+from typing import Any
+
+from prefect import Flow
+from prefect.context import FlowRunContext
+from prefect.results import get_default_persist_setting
+from prefect.utilities.importtools import import_object
+
+from lume_services.config import current_context
+from lume_services.errors import NotAFlowError
+from lume_services.files.run_results import RunResultSerializer, RunResultStorage
+from lume_services.services.scheduling.recording import TaskRecorder
+from lume_services.services.scheduling.wrapping import run_within
+
+
+def __getattr__(name: str) -> Flow[..., Any]:
+    """Return the flow `package/module/flow`.
+
+    Raises:
+        AttributeError: This is no such name.
+        NotAFlowError: It is the name of something else.
+    """
+    if "/" not in name:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    flow = import_object(name.replace("/", "."))
+    if not isinstance(flow, Flow):
+        raise NotAFlowError(f"{name.replace('/', '.')!r} is not a Prefect flow.", where=__name__)
+    return kept(flow)
+
+
+def kept(flow: Flow[..., Any]) -> Flow[..., Any]:
+    """Return a flow whose value, and those of its tasks, are kept in the configured filesystem."""
+    filesystem = current_context().settings().prefect.result_filesystem
+    recorder = TaskRecorder()
+    flow = run_within(partial(_recorded, recorder, filesystem), recorder.watch(flow))
+    flow = copy(flow)
+    flow.persist_result = True
+    flow.result_storage = flow.result_storage or f"{RunResultStorage.get_block_type_slug()}/{filesystem}"
+    flow.result_serializer = flow.result_serializer or RunResultSerializer()
+    return flow
+
+
+@contextmanager
+def _recorded(recorder: TaskRecorder, filesystem: str) -> Iterator[None]:
+    """Keep what the tasks return when the function of the flow has ended; they themselves notice nothing."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        raise RuntimeError("The function of a job's flow was called outside a flow run.")
+    try:
+        with context.model_copy(update={"persist_result": get_default_persist_setting()}):
+            yield
+    finally:
+        serializer = RunResultSerializer()
+        values = {
+            name: [serializer.dumps(outcome).decode() for outcome in outcomes]
+            for name, outcomes in recorder.outcomes().items()
+        }
+        storage = RunResultStorage(filesystem_identifier=filesystem)
+        storage.write_path(f"tasks/{context.flow_run.id}", json.dumps(values).encode())

@@ -1,0 +1,247 @@
+"""What all backends with a Prefect server have in common: work pool, deployments, runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from prefect import Flow
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import DeploymentSort
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.utilities.importtools import import_object
+from pydantic import SecretStr
+from typing_extensions import override
+
+from lume_services.errors import BackendError, FlowNotFoundError, LUMEServicesError, PluginError, choose_from
+from lume_services.services.scheduling.backends.deployments import Registration, importable_name_of
+from lume_services.services.scheduling.backends.paging import every
+from lume_services.services.scheduling.backends.persistence import RunResults
+from lume_services.services.scheduling.backends.server_api import ServerAPI
+from lume_services.services.scheduling.backends.server_run import ServerRun
+from lume_services.services.scheduling.base import DEFAULT_PROJECT, Backend, require_flow
+from lume_services.services.scheduling.parameters import jsonable_parameters
+from lume_services.services.scheduling.rendering import render, worker_class
+from lume_services.services.scheduling.run_configs import PrefectRunConfig, RunConfig
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.responses import DeploymentResponse
+    from prefect.schedules import Schedule
+
+logger = logging.getLogger(__name__)
+
+
+class ServerBackend(Backend):
+    """Sends runs to a work pool of a Prefect server, from which a worker takes them.
+
+    A flow becomes a deployment under its importable name: the package that has it is installed where the
+    worker runs, or in the image of the job. Values come back as files of `result_filesystem`, which the
+    jobs and their callers share.
+
+    Args:
+        api_url: The URL of the Prefect API; Prefect's `PREFECT_API_URL` if None.
+        api_auth_string: The credentials for it, `user:password`.
+        work_pool: The work pool, which is made if it is not there; `lume-` and its type if None.
+        result_filesystem: The filesystem through which values come back.
+        start_timeout_seconds: How long a run may wait for its start until that is an error.
+    """
+
+    work_pool_type: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        api_url: str | None = None,
+        api_auth_string: SecretStr | None = None,
+        work_pool: str | None = None,
+        result_filesystem: str = "local",
+        start_timeout_seconds: float = 60.0,
+    ) -> None:
+        self.work_pool = work_pool or f"lume-{self.work_pool_type}"
+        self.start_timeout_seconds = start_timeout_seconds
+        self._api_url = api_url
+        self._auth_string = api_auth_string
+        self._results = RunResults(result_filesystem)
+        self._connection: ServerAPI | None = None
+        self._lock = threading.Lock()
+
+    # what a backend does in its own way -----------------------------------------------------------
+
+    @abstractmethod
+    def _flow_variables(self, entrypoint: str) -> dict[str, Any]:
+        """Return the job variables of all runs of a flow."""
+
+    def _job_template(self) -> dict[str, Any]:
+        """Return the base job template of a new work pool."""
+        return worker_class(self.work_pool_type).get_default_base_job_template()
+
+    def _pending_reason(self, run: FlowRun) -> LUMEServicesError | None:  # noqa: ARG002
+        """Return why the job of a run that a worker took does not start, where this is known."""
+        return None
+
+    # what all do alike ----------------------------------------------------------------------------
+
+    @override
+    def create_project(self, project_name: str) -> None:
+        """Do nothing: a project is part of the names of its deployments."""
+
+    @override
+    def register_flow(
+        self,
+        flow: Flow[..., Any],
+        project_name: str = DEFAULT_PROJECT,
+        labels: Iterable[str] = (),
+        *,
+        schedule: Schedule | None = None,
+        version: str | None = None,
+        description: str | None = None,
+    ) -> str:
+        with self._server().client() as client:
+            self._ensure_work_pool(client)
+            wanted = Registration(
+                require_flow(flow),
+                project_name,
+                self.work_pool,
+                tags=frozenset(labels),
+                schedule=schedule,
+                version=version,
+                description=description,
+            )
+            wanted = replace(wanted, job_variables=self._flow_variables(wanted.entrypoint))
+            changed = wanted.apply(client)
+        logger.info(
+            "Flow %s %s", wanted.name, "is registered" if changed else "was registered; nothing changed"
+        )
+        return wanted.name
+
+    @override
+    def load_flow(self, name: str, project_name: str | None = None) -> Flow[..., Any]:
+        with self._server().client() as client:
+            entrypoint = importable_name_of(self._deployment(client, name, project_name).entrypoint or "")
+        try:
+            return require_flow(import_object(entrypoint))
+        except (ImportError, AttributeError, ValueError) as error:
+            raise PluginError(
+                f"cannot import the flow as {entrypoint!r}: {error}.",
+                where=f"flow {name!r}",
+                remedy="Install the package that has it into this environment.",
+            ) from error
+
+    @override
+    def list_flows(self) -> list[str]:
+        with self._server().client() as client:
+            found = every(
+                lambda limit, offset: client.read_deployments(
+                    limit=limit, offset=offset, sort=DeploymentSort.NAME_ASC
+                )
+            )
+            flow_names = {
+                flow_id: client.read_flow(flow_id).name for flow_id in {one.flow_id for one in found}
+            }
+            names = [f"{flow_names[one.flow_id]}/{one.name}" for one in found]
+        return sorted(names)
+
+    @override
+    def delete_flow(self, name: str, project_name: str | None = None) -> None:
+        with self._server().client() as client:
+            client.delete_deployment(self._deployment(client, name, project_name).id)
+
+    @override
+    def run(
+        self,
+        flow: Flow[..., Any] | str,
+        parameters: Mapping[str, Any] | None = None,
+        run_config: RunConfig | Mapping[str, Any] | None = None,
+    ) -> ServerRun:
+        built = self.run_config_type.of(run_config).build()
+        name = flow if isinstance(flow, str) else self.register_flow(flow)
+        with self._server().client() as client:
+            deployment = self._deployment(client, name, None)
+            given = jsonable_parameters(deployment.parameter_openapi_schema or {}, parameters, name)
+            variables = self._checked_variables(client, deployment, built)
+            self._results.ensure_known(client)
+            run = client.create_flow_run_from_deployment(
+                deployment.id,
+                parameters=given,
+                tags=sorted(built.tags),
+                work_queue_name=built.work_queue,
+                job_variables=variables,
+            )
+        return self.handle(run)
+
+    def handle(self, run: FlowRun) -> ServerRun:
+        """Return the handle on a run of this server."""
+        return ServerRun(self._server, run, self._results, self.start_timeout_seconds, self._pending_reason)
+
+    def close(self) -> None:
+        """Forget the connection; the next use makes another."""
+        with self._lock:
+            self._connection = None
+
+    def ensure_work_pool(self) -> None:
+        """Make the work pool, unless it is there.
+
+        Raises:
+            BackendError: It is there, and of another type.
+        """
+        with self._server().client() as client:
+            self._ensure_work_pool(client)
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Make Prefect use this server in the block."""
+        with self._server().client():
+            yield
+
+    def _server(self) -> ServerAPI:
+        with self._lock:
+            if self._connection is None or not self._connection.serves():
+                self._connection = ServerAPI(self._api_url, self._auth_string)
+            return self._connection
+
+    def _ensure_work_pool(self, client: SyncPrefectClient) -> None:
+        template = self._job_template()
+        try:
+            client.create_work_pool(
+                WorkPoolCreate(name=self.work_pool, type=self.work_pool_type, base_job_template=template)
+            )
+        except ObjectAlreadyExists:
+            found = client.read_work_pool(self.work_pool)
+            if found.type != self.work_pool_type:
+                raise BackendError(
+                    f"the work pool {self.work_pool!r} is for {found.type!r}, not {self.work_pool_type!r}.",
+                    where="LUME_PREFECT__WORK_POOL",
+                    remedy="Choose another name, or leave it out.",
+                ) from None
+
+    def _checked_variables(
+        self, client: SyncPrefectClient, deployment: DeploymentResponse, built: PrefectRunConfig
+    ) -> dict[str, Any]:
+        """Return the job variables of a run, after a look at the job that they would give."""
+        variables = dict(built.job_variables)
+        pool = client.read_work_pool(deployment.work_pool_name or self.work_pool)
+        every = {**deployment.job_variables, **variables}
+        render(pool.base_job_template, every, work_pool_type=pool.type, pool=pool.name)
+        return variables
+
+    def _deployment(
+        self, client: SyncPrefectClient, name: str, project_name: str | None
+    ) -> DeploymentResponse:
+        full_name = (
+            name if "/" in name and project_name is None else f"{name}/{project_name or DEFAULT_PROJECT}"
+        )
+        try:
+            return client.read_deployment_by_name(full_name)
+        except (ObjectNotFound, ValueError) as error:
+            raise FlowNotFoundError(
+                f"no flow {full_name!r} is registered.",
+                where=f"{self.work_pool_type} backend",
+                remedy=choose_from(full_name, self.list_flows()),
+            ) from error

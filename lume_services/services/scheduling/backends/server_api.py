@@ -1,0 +1,97 @@
+"""The connection of a backend to its Prefect server, with errors that say what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from httpx import HTTPStatusError, TransportError
+from packaging.version import Version
+from prefect import __version__
+from prefect.settings import PREFECT_API_URL
+from pydantic import SecretStr
+
+from lume_services.errors import APINotAuthorisedError, APIUnreachableError, APIVersionError, BackendError
+from lume_services.services.scheduling.api import PrefectAPI, connect
+from lume_services.services.scheduling.standin import running_stand_in
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+_SETTINGS = "LUME_PREFECT__API_URL or PREFECT_API_URL"
+
+
+class ServerAPI:
+    """A Prefect server.
+
+    Args:
+        api_url: Its URL; Prefect's `PREFECT_API_URL` if None.
+        auth_string: The credentials for it, `user:password`.
+
+    Raises:
+        BackendError: No URL is configured.
+    """
+
+    def __init__(self, api_url: str | None, auth_string: SecretStr | None) -> None:
+        stand_in = running_stand_in()
+        found = api_url or PREFECT_API_URL.value()
+        if found is None or (stand_in is not None and found == stand_in.url):
+            raise BackendError(
+                "this backend needs a Prefect server, and none is configured.",
+                where="LUME_BACKEND",
+                remedy=f"Start one with `lume-services server start`, and set {_SETTINGS} to its URL, as "
+                "http://127.0.0.1:4200/api; or run flows in this process, LUME_BACKEND=local.",
+            )
+        self.url = found
+        self._api: PrefectAPI = connect(found, auth_string)
+        self._checked = False
+
+    def serves(self) -> bool:
+        """Return whether this can be used here: not after a fork, nor with other Prefect settings."""
+        return self._api.serves()
+
+    @contextmanager
+    def client(self) -> Iterator[SyncPrefectClient]:
+        """Give a client, and make Prefect use this server in the block.
+
+        Raises:
+            APIUnreachableError: It does not answer.
+            APINotAuthorisedError: It wants other credentials.
+            APIVersionError: It is too old or too new.
+        """
+        with self._explained(), self._api.entered() as client:
+            self._check_version(client)
+            yield client
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except TransportError as error:
+            raise APIUnreachableError(
+                f"the Prefect server does not answer: {error or type(error).__name__}.",
+                where=self.url,
+                remedy=f"Check {_SETTINGS}, and that the server is running.",
+            ) from error
+        except HTTPStatusError as error:
+            if error.response.status_code not in {401, 403}:
+                raise
+            raise APINotAuthorisedError(
+                f"the Prefect server refuses these credentials ({error.response.status_code}).",
+                where=self.url,
+                remedy="Set LUME_PREFECT__API_AUTH_STRING or PREFECT_API_AUTH_STRING to its user:password.",
+            ) from error
+
+    def _check_version(self, client: SyncPrefectClient) -> None:
+        """Refuse a server older than this process, once; such a one does not know what is asked of it."""
+        if self._checked:
+            return
+        here, there = Version(__version__), Version(client.api_version())
+        if here.major != there.major or there.release[:2] < here.release[:2]:
+            raise APIVersionError(
+                f"the server runs Prefect {there}, this process {here}.",
+                where=self.url,
+                remedy="Install the same version of Prefect at both ends, the server first.",
+            )
+        self._checked = True

@@ -1,0 +1,145 @@
+"""A worker: takes runs from a work pool and starts their jobs. Prefect's own, with quick defaults."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from anyio import CancelScope
+    from prefect.client.schemas.objects import FlowRun
+    from prefect.workers.base import BaseJobConfiguration, BaseWorker
+
+    from lume_services.services.scheduling.backends.server import ServerBackend
+
+logger = logging.getLogger(__name__)
+
+_SHUTDOWN = (signal.SIGTERM, signal.SIGINT)
+
+
+class Worker:
+    """Takes runs from the work pool of a backend until its process is told to stop, by SIGTERM or Ctrl-C.
+
+    Jobs get the `LUME_*` variables of this process, so that they use the same stores; on the way they are
+    in no deployment, parameter or log.
+
+    Args:
+        backend: The backend whose work pool the runs are in; the pool is made if it is not there.
+        name: By default the name of this machine and the number of this process.
+        queues: Work queues to take runs from; all if empty.
+        limit: At most so many runs at the same time.
+        env: Environment variables of all jobs.
+        labels: Labels of all containers and Kubernetes jobs.
+        poll_seconds: Between two looks for new runs.
+    """
+
+    def __init__(
+        self,
+        backend: ServerBackend,
+        *,
+        name: str | None = None,
+        queues: Sequence[str] = (),
+        limit: int | None = None,
+        env: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        poll_seconds: float = 0.5,
+    ) -> None:
+        self._backend = backend
+        self._name = name or f"{socket.gethostname()}-{os.getpid()}"
+        self._queues = list(queues)
+        self._limit = limit
+        self._env = dict(env or {})
+        self._labels = dict(labels or {})
+        self._poll_seconds = poll_seconds
+
+    def run(self, ready: Callable[[str], None]) -> None:
+        """Work until told to stop.
+
+        Args:
+            ready: Called with a line that tells what the worker does, when it begins.
+
+        Raises:
+            PluginError: The package for this type of work pool is not installed.
+            APIUnreachableError: The Prefect server does not answer.
+        """
+        import anyio
+        from prefect.settings import PREFECT_WORKER_QUERY_SECONDS, temporary_settings
+
+        os.environ.update(self._env)
+        # Jobs are started by name, and this interpreter is the one that has their packages.
+        os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        self._backend.ensure_work_pool()
+        with (
+            self._backend.entered(),
+            temporary_settings({PREFECT_WORKER_QUERY_SECONDS: self._poll_seconds}),
+        ):
+            anyio.run(self._work, ready)
+
+    async def _work(self, ready: Callable[[str], None]) -> None:
+        import anyio
+
+        kind = worker_type(self._backend.work_pool_type, job_environment(os.environ), self._labels)
+        worker = kind(
+            work_pool_name=self._backend.work_pool,
+            work_queues=self._queues or None,
+            name=self._name,
+            limit=self._limit,
+            create_pool_if_not_found=False,
+        )
+        async with anyio.create_task_group() as group:
+            await group.start(_stop_on_signal, group.cancel_scope)
+            ready(
+                f"Worker {self._name} takes {self._backend.work_pool_type} runs from the work pool "
+                f"{self._backend.work_pool}, every {self._poll_seconds:g} s."
+            )
+            await worker.start(printer=logger.info)
+
+
+async def _stop_on_signal(scope: CancelScope, *, task_status: Any) -> None:
+    """Cancel at the first signal. It is received even where the shell that started us has it ignored."""
+    import anyio
+
+    with anyio.open_signal_receiver(*_SHUTDOWN) as signals:
+        task_status.started()
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+def job_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of an environment that configure LUME-services in a job."""
+    return {name: value for name, value in environment.items() if name.startswith("LUME_")}
+
+
+def worker_type(
+    work_pool_type: str, env: Mapping[str, str], labels: Mapping[str, str]
+) -> type[BaseWorker[Any, Any, Any]]:
+    """Return Prefect's worker for a type of work pool, whose jobs get these variables and labels.
+
+    Raises:
+        PluginError: The package that has it is not installed.
+    """
+    from lume_services.services.scheduling.rendering import worker_class
+
+    original = worker_class(work_pool_type)
+    # A home of this machine is none of another's.
+    left_out = set() if work_pool_type == "process" else {"PREFECT_HOME"}
+
+    class Configuration(original.job_configuration):  # type: ignore[name-defined, misc]
+        @classmethod
+        def _base_environment(cls) -> dict[str, str]:
+            inherited: dict[str, str] = super()._base_environment()
+            return {name: value for name, value in {**inherited, **env}.items() if name not in left_out}
+
+        def prepare_for_flow_run(self, flow_run: FlowRun, *args: Any, **kwargs: Any) -> None:
+            self.labels: dict[str, str] = {**labels, **self.labels}
+            super().prepare_for_flow_run(flow_run, *args, **kwargs)
+
+    configuration: type[BaseJobConfiguration] = Configuration
+    return type(original.__name__, (original,), {"job_configuration": configuration})

@@ -1,0 +1,92 @@
+"""The flows of the backends' contract: importable, so that workers in other processes can run them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+from prefect import flow, get_run_logger, task
+
+
+@task
+def double(x):
+    return 2 * x
+
+
+@task
+def broken():
+    raise ValueError("beam lost")
+
+
+@flow
+def numbers(x: int, offset: int = 0) -> int:
+    """Add numbers up."""
+    double(x)
+    double.with_options(name="twice")(x + 1)
+    return double(x + 2) + offset
+
+
+@flow
+def failing():
+    double(1)
+    broken()
+
+
+@flow
+def surroundings(names: list[str]):
+    return {name: os.environ.get(name) for name in names}
+
+
+@flow
+def talking():
+    get_run_logger().warning("beam on")
+    return double(1)
+
+
+@flow
+def image(rows: int):
+    return {"image": np.arange(rows * 1000, dtype=float).reshape(rows, 1000), "unit": "counts"}
+
+
+@flow
+def image_sum(rows: int):
+    return double(np.ones((rows, 1000))).sum()
+
+
+@flow
+def nothing():
+    return None
+
+
+@flow
+def unstorable():
+    return lambda: 1
+
+
+@flow
+def slow(seconds: float, path: str):
+    """Write its process id, then wait."""
+    Path(path).write_text(str(os.getpid()))
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        time.sleep(0.05)
+    return "done"
+
+
+@flow
+def dies():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@flow(retries=2, retry_delay_seconds=0)
+def flaky(path: str):
+    """Fail twice, then return how often it was called."""
+    with Path(path).open("a") as file:
+        file.write("x")
+    calls = Path(path).stat().st_size
+    if calls < 3:
+        raise RuntimeError(f"call {calls}")
+    return double(calls)

@@ -1,0 +1,106 @@
+"""The backends that the contract is tested on: a context of each, with its server and worker."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import servers_prefect
+
+from lume_services.config import Context, configure, unconfigure
+from lume_services.testing import isolated_settings
+
+TESTS = Path(__file__).parent.parent.parent
+WORKER_SECONDS = 60
+
+
+@contextmanager
+def running_worker(settings: dict[str, Any], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker as the command line starts it; stopped by its first SIGTERM."""
+    server = servers_prefect.session_server()
+    environment = {
+        **server.environment(),
+        "PREFECT_HOME": str(log.parent / "prefect"),
+        "LUME_HOME": settings["home"],
+        "LUME_BACKEND": settings["backend"],
+        "LUME_PREFECT__WORK_POOL": settings["prefect"]["work_pool"],
+        "PYTHONPATH": str(TESTS),
+        "OF_THE_WORKER": "yes",
+    }
+    command = [sys.executable, "-m", "lume_services", "worker", "start"]
+    with log.open("ab") as output:
+        worker = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        yield worker
+    finally:
+        worker.terminate()
+        try:
+            worker.wait(20)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
+
+
+def server_settings(backend: str, folder: Path) -> dict[str, Any]:
+    """The settings of a backend with a server."""
+    return {
+        "home": str(folder / "lume"),
+        "backend": backend,
+        "prefect": {
+            "api_url": servers_prefect.session_server().url,
+            "work_pool": f"test-{backend}-{folder.name}",
+        },
+    }
+
+
+@contextmanager
+def local(folder: Path) -> Iterator[Any]:
+    yield isolated_settings(folder / "lume")
+
+
+@contextmanager
+def process(folder: Path) -> Iterator[Any]:
+    settings = server_settings("process", folder)
+    with running_worker(settings, folder / "worker.log"):
+        yield settings
+
+
+# A further backend joins here.
+BACKENDS: dict[str, Callable[[Path], Any]] = {"local": local, "process": process}
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def backend_settings(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The settings of a backend whose server and worker are running."""
+    with (
+        tempfile.TemporaryDirectory(prefix="backend-") as folder,
+        BACKENDS[request.param](Path(folder)) as settings,
+    ):
+        yield settings
+
+
+@pytest.fixture
+def context(backend_settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Context]:
+    """The container of a test on that backend."""
+    for name in [name for name in os.environ if name.startswith("LUME_")]:
+        monkeypatch.delenv(name)
+    yield configure(backend_settings)
+    unconfigure()
+
+
+@pytest.fixture
+def service(context: Context) -> Any:
+    return context.scheduling_service()
+
+
+@pytest.fixture
+def name(context: Context) -> str:
+    """The name of the backend."""
+    return str(context.settings().backend)

@@ -1,0 +1,219 @@
+"""The contract of backends: what every one of them does. Only fixtures differ."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import backend_flows as flows
+import numpy as np
+import pytest
+
+from lume_services.errors import (
+    EmptyResultError,
+    FlowCancelledError,
+    FlowCrashedError,
+    FlowFailedError,
+    FlowNotFoundError,
+    FlowParametersError,
+    NotAFlowError,
+    RunConfigError,
+    RunTimeoutError,
+    TaskNotCompletedError,
+    TaskNotInFlowError,
+)
+
+LONG = 120
+
+
+def started(path: Path, seconds: float = 60) -> int:
+    """Wait for the flow `slow` and return its process."""
+    deadline = time.monotonic() + seconds
+    while not (path.exists() and path.read_text()):
+        assert time.monotonic() < deadline, "the run did not start"
+        time.sleep(0.05)
+    return int(path.read_text())
+
+
+@pytest.fixture
+def shared(context, request) -> Path:
+    """A folder that the jobs see, too."""
+    folder = Path(context.settings().home) / request.node.name.partition("[")[0]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def test_run_gives_a_handle(service):
+    handle = service.run(flow=flows.numbers, parameters={"x": 1})
+    assert handle.result(LONG) == 6
+    assert handle.run_id
+    assert handle.wait().is_completed()
+    assert handle.state.is_completed()
+
+
+def test_run_and_return(service):
+    assert service.run_and_return(flow=flows.numbers, parameters={"x": 1, "offset": 10}, timeout=LONG) == 16
+    assert service.run_and_return(flow=flows.nothing, timeout=LONG) is None
+
+
+def test_results_of_tasks_by_exact_name(service):
+    handle = service.run(flow=flows.numbers, parameters={"x": 1})
+    assert handle.task_result("twice") == 4
+    assert handle.task_result("double") == [2, 6]
+    with pytest.raises(TaskNotInFlowError, match="Did you mean 'double'"):
+        handle.task_result("doubl")
+
+
+def test_a_failure_raises_with_the_original_error(service):
+    handle = service.run(flow=flows.failing)
+    with pytest.raises(FlowFailedError, match="ValueError: beam lost") as caught:
+        handle.result(LONG)
+    error = caught.value
+    assert (error.original_type, error.original_message) == ("ValueError", "beam lost")
+    assert "in broken" in error.traceback
+    assert "failing" in str(error)
+    assert handle.task_result("double") == 2
+    with pytest.raises(TaskNotCompletedError):
+        handle.task_result("broken")
+
+
+def test_env_reaches_the_job_and_nothing_else(service):
+    config = {"env": {"LUME_TEST_VARIABLE": "here"}}
+    names = {"names": ["LUME_TEST_VARIABLE"]}
+    assert service.run_and_return(
+        flow=flows.surroundings, parameters=names, run_config=config, timeout=LONG
+    ) == {"LUME_TEST_VARIABLE": "here"}
+    assert "LUME_TEST_VARIABLE" not in os.environ
+    assert service.run_and_return(flow=flows.surroundings, parameters=names, timeout=LONG) == {
+        "LUME_TEST_VARIABLE": None
+    }
+
+
+def test_labels_become_tags(service):
+    handle = service.run(flow=flows.nothing, run_config={"labels": ["night", "injector"]})
+    handle.wait(LONG)
+    assert set(handle.tags) == {"night", "injector"}
+
+
+def test_a_large_result_comes_back_whole(service):
+    """100 MB, and the values beside it."""
+    value = service.run_and_return(flow=flows.image, parameters={"rows": 13_000}, timeout=LONG)
+    assert value["unit"] == "counts"
+    assert type(value["image"]) is np.ndarray
+    np.testing.assert_array_equal(value["image"], np.arange(13_000_000.0).reshape(13_000, 1000))
+    assert service.run_and_return(flow=flows.image_sum, parameters={"rows": 100}, timeout=LONG) == 200_000
+
+
+def test_a_value_that_cannot_be_kept(service, name):
+    handle = service.run(flow=flows.unstorable)
+    if name == "local":
+        assert handle.result()() == 1
+    else:
+        with pytest.raises(EmptyResultError, match="function"):
+            handle.result(LONG)
+
+
+def test_retries(service, shared):
+    assert (
+        service.run_and_return(flow=flows.flaky, parameters={"path": str(shared / "calls")}, timeout=LONG)
+        == 6
+    )
+
+
+def test_logs(service):
+    handle = service.run(flow=flows.talking)
+    lines = list(handle.follow_logs())
+    handle.wait(LONG)
+    deadline = time.monotonic() + 10
+    while not any(line.message == "beam on" for line in lines) and time.monotonic() < deadline:
+        time.sleep(0.2)
+        lines = handle.logs()
+    (line,) = [line for line in lines if line.message == "beam on"]
+    assert line.level == 30
+    assert line.run_name
+
+
+def test_timeout_without_cancel(service, shared):
+    path = shared / "pid"
+    handle = service.run(flow=flows.slow, parameters={"seconds": 8, "path": str(path)})
+    started(path)
+    with pytest.raises(RunTimeoutError, match="0.3"):
+        handle.wait(timeout=0.3)
+    assert handle.result(LONG) == "done"
+
+
+def test_timeout_with_cancel(service, shared):
+    path = shared / "pid"
+    begin = time.monotonic()
+    with pytest.raises(RunTimeoutError):
+        service.run_and_return(flow=flows.slow, parameters={"seconds": 300, "path": str(path)}, timeout=6)
+    assert time.monotonic() - begin < 60
+
+
+def test_cancel(service, shared):
+    path = shared / "pid"
+    handle = service.run(flow=flows.slow, parameters={"seconds": 300, "path": str(path)})
+    started(path)
+    handle.cancel()
+    with pytest.raises(FlowCancelledError):
+        handle.result(timeout=60)
+    handle.cancel()
+    assert handle.state.is_cancelled()
+
+
+def test_a_job_that_dies_is_a_crash(service, name):
+    if name == "local":
+        pytest.skip("the job is this process")
+    with pytest.raises(FlowCrashedError, match=r"SIGKILL|137|-9"):
+        service.run(flow=flows.dies).result(LONG)
+
+
+def test_runs_at_once_keep_their_own_results(service):
+    handles = [service.run(flow=flows.numbers, parameters={"x": x}) for x in range(4)]
+    assert [handle.result(LONG) for handle in handles] == [2 * (x + 2) for x in range(4)]
+
+
+def test_parameters_are_checked_before_the_run(service):
+    with pytest.raises(FlowParametersError, match="Did you mean 'offset'"):
+        service.run(flow=flows.numbers, parameters={"x": 1, "ofset": 2})
+    with pytest.raises(FlowParametersError, match="x: required"):
+        service.run(flow=flows.numbers)
+
+
+def test_run_configs_are_checked_before_the_run(service):
+    with pytest.raises(RunConfigError, match="Did you mean 'env'|env"):
+        service.run(flow=flows.nothing, run_config={"enf": {}})
+
+
+def test_registered_flows_run_by_name(service):
+    service.create_project("project")
+    identity = service.register_flow(flow=flows.numbers, project_name="project", labels=["registered"])
+    assert identity == "numbers/project"
+    assert (
+        service.register_flow(flow=flows.numbers, project_name="project", labels=["registered"]) == identity
+    )
+    assert identity in service.list_flows()
+    assert service.load_flow(identity) is flows.numbers
+    assert service.run_and_return(flow=identity, parameters={"x": 1}, timeout=LONG) == 6
+    with pytest.raises(FlowNotFoundError, match="numbers"):
+        service.load_flow("numberz", project_name="project")
+    service.delete_flow(identity)
+    with pytest.raises(FlowNotFoundError):
+        service.run(flow=identity)
+
+
+def test_what_is_no_flow_is_refused(service):
+    with pytest.raises(NotAFlowError):
+        service.run(flow=lambda: 1)
+
+
+def test_kill_9_of_a_running_job(service, name, shared):
+    if name == "local":
+        pytest.skip("the job is this process")
+    path = shared / "pid"
+    handle = service.run(flow=flows.slow, parameters={"seconds": 300, "path": str(path)})
+    os.kill(started(path), signal.SIGKILL)
+    with pytest.raises(FlowCrashedError):
+        handle.result(timeout=60)
