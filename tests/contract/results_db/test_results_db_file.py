@@ -322,7 +322,7 @@ def test_a_full_disk(open_folder: Path) -> None:
 # blobs without a record ---------------------------------------------------------------------------
 
 
-def test_sweep_removes_what_no_record_refers_to(store: FileResultsDB) -> None:
+def test_reindex_removes_what_no_record_refers_to(store: FileResultsDB) -> None:
     store.insert_one({"array": ARRAY}, collection="p")
     store.insert_one({"array": ARRAY + 1}, collection="p")
     execute(store, "DELETE FROM blobs WHERE sequence = 2")
@@ -332,15 +332,15 @@ def test_sweep_removes_what_no_record_refers_to(store: FileResultsDB) -> None:
         (unfinished / name).write_bytes(b"x")
         changed = time.time() - 3600 * hours
         os.utime(unfinished / name, (changed, changed))
-    assert store.sweep() == 2
+    assert store.reindex().removed == 2
     assert [file.name for file in blob_files(store)][-1] == "young"
     assert len(blob_files(store)) == 2
     [record] = store.find(collection="p")
     assert np.array_equal(record["array"], ARRAY)
-    assert store.sweep() == 0
+    assert store.reindex().removed == 0
 
 
-def test_kill_9_leaves_no_blob_that_sweep_does_not_remove(store: FileResultsDB) -> None:
+def test_kill_9_leaves_no_blob_that_reindex_does_not_remove(store: FileResultsDB) -> None:
     for kill in range(8):
         receive, send = os.pipe()
         child = os.fork()
@@ -356,7 +356,7 @@ def test_kill_9_leaves_no_blob_that_sweep_does_not_remove(store: FileResultsDB) 
         os.close(send)
     for file in (store.path / "blobs" / "unfinished").iterdir():
         os.utime(file, (0, 0))
-    store.sweep()
+    store.reindex()
     records = list(store.find(collection="p"))
     assert len(records) >= 8
     for record in records:
@@ -364,22 +364,22 @@ def test_kill_9_leaves_no_blob_that_sweep_does_not_remove(store: FileResultsDB) 
     assert len(blob_files(store)) == len(records)
 
 
-def test_sweeping_while_others_insert(store: FileResultsDB) -> None:
+def test_reindexing_while_others_insert(store: FileResultsDB) -> None:
     stop = threading.Event()
 
-    def keep_sweeping() -> None:
+    def keep_reindexing() -> None:
         with FileResultsDB(store.path) as other:
             while not stop.is_set():
-                other.sweep()
+                other.reindex()
 
-    sweeper = threading.Thread(target=keep_sweeping)
-    sweeper.start()
+    reindexer = threading.Thread(target=keep_reindexing)
+    reindexer.start()
     try:
         for n in range(100):
             store.insert_one({"n": n, "array": ARRAY[:9000] + n}, collection="p")
     finally:
         stop.set()
-        sweeper.join()
+        reindexer.join()
     for record in store.find(collection="p"):
         assert np.array_equal(record["array"], ARRAY[:9000] + record["n"])
 
