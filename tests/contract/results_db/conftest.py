@@ -18,6 +18,7 @@ from lume_services.services.results import ResultsDB
 # A further store joins here: its settings, for data in a folder of the test.
 STORES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "file": lambda folder: {"type": "file", "path": str(folder / "store")},
+    "hdf5": lambda folder: {"type": "hdf5", "path": str(folder / "store")},
     "mongodb": lambda _: servers_mongodb.settings(),
 }
 
