@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from lume_services.errors import BlobCorruptError, ResultCorruptError
 from lume_services.services.results.durable import explain_os_error
-from lume_services.services.results.hdf5_record import array_of, checksums_of, opened
+from lume_services.services.results.hdf5_record import lazy_array, opened
 from lume_services.values.blobs import BlobReader
 
 
@@ -37,9 +37,9 @@ class ArrayReader(BlobReader):
         self._file = file
         self._record_id = record_id
         with self._explained(), opened(file) as stored:
-            dataset = array_of(stored, digest)
+            dataset, checksums = lazy_array(stored, digest)
             self._offset: int | None = dataset.id.get_offset() if dataset.chunks is None else None
-            super().__init__(digest, dataset.nbytes, checksums_of(stored, digest), self._bytes)
+            super().__init__(digest, dataset.nbytes, checksums[()].tobytes(), self._bytes)
 
     @override
     def read(self, start: int = 0, stop: int | None = None) -> memoryview:
@@ -59,7 +59,7 @@ class ArrayReader(BlobReader):
 
     def _rows(self, start: int, stop: int) -> memoryview:
         with opened(self._file) as stored:
-            dataset = array_of(stored, self.digest)
+            dataset, _ = lazy_array(stored, self.digest)
             row = dataset.nbytes // len(dataset)
             first = start // row
             data = _as_bytes(dataset[first : -(-stop // row)])

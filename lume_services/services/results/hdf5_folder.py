@@ -76,14 +76,14 @@ class RecordFolder:
             OSError: It cannot be done.
         """
         file = self.file(name)
-        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.parent.is_dir():
+            self._make(file.parent)
         try:
             file.hardlink_to(written)
         except FileExistsError:
             return False
         if self._durable:
-            for folder in (file.parent, file.parent.parent, self.path):
-                sync(folder)
+            sync(file.parent)
         return True
 
     def remove(self, name: str) -> bool:
@@ -114,6 +114,12 @@ class RecordFolder:
         with explained(self.path):
             folders = _folders(self.path) if collection is None else [self.path / _quoted(collection)]
             return [name for folder in folders for part in _folders(folder) for name in _files(part)]
+
+    def _make(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if self._durable:
+            for above in (folder.parent, self.path):
+                sync(above)
 
     def remove_abandoned(self) -> int:
         """Remove what writers left that were killed; return how many files."""

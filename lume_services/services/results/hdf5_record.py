@@ -262,30 +262,16 @@ def opened(path: Path) -> Iterator[h5py.File]:
         raise corrupt(path, f"it is not laid out as a result: {error!r}") from error
 
 
-def array_of(file: h5py.File, digest: str) -> h5py.Dataset:
-    """Return the dataset of a lazy array, within `opened`."""
+def lazy_array(file: h5py.File, digest: str) -> tuple[h5py.Dataset, h5py.Dataset]:
+    """Return the dataset of a lazy array, and the one of the digests of its chunks; within `opened`."""
     trail = Trail("file", DecodeError)
-    dataset = file[_checksums(file, digest, trail).attrs[_ARRAY]]
-    if not isinstance(dataset, h5py.Dataset):
-        raise trail.fail(f"the reference to the array {digest} leads to no dataset.")
-    check_storage(dataset, trail)
-    return dataset
-
-
-def checksums_of(file: h5py.File, digest: str) -> bytes:
-    """Return the digests of the chunks of a lazy array, within `opened`."""
-    trail = Trail("file", DecodeError)
-    checksums = _checksums(file, digest, trail)
-    check_storage(checksums, trail)
-    found: bytes = checksums[()].tobytes()
-    return found
-
-
-def _checksums(file: h5py.File, digest: str, trail: Trail) -> h5py.Dataset:
     checksums = child(child(file, _CHECKSUMS, trail), digest, trail)
-    if not isinstance(checksums, h5py.Dataset):
-        raise trail.fail(f"the checksums of the array {digest} are no dataset.")
-    return checksums
+    found = file[checksums.attrs[_ARRAY]], checksums
+    for dataset in found:
+        if not isinstance(dataset, h5py.Dataset):
+            raise trail.fail(f"the array {digest} is not there.")
+        check_storage(dataset, trail)
+    return found
 
 
 def _check_format(path: Path, found: str | None) -> None:
