@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -38,6 +39,21 @@ def remove_abandoned(folder: Path) -> int:
                 file.unlink()
                 removed += 1
     return removed
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep all other users of a folder who call this out of the block.
+
+    Raises:
+        OSError: It cannot be locked.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -223,9 +223,8 @@ class Hdf5ResultsDB(ResultsDB):
             try:
                 added, damaged = new.take_in(names)
                 new.database.close()
-                path.hardlink_to(unfinished)
-            except FileExistsError:
-                return 0  # another process was quicker
+                if not self._files.database.place(unfinished):
+                    return 0  # another process was quicker
             finally:
                 unfinished.unlink(missing_ok=True)
         for error in damaged.values():

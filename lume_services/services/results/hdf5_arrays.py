@@ -47,6 +47,8 @@ class ArrayReader(BlobReader):
             return super().read(start, stop)
 
     def _bytes(self, start: int, stop: int) -> memoryview:
+        if start == stop:
+            return memoryview(b"")
         if self._offset is None:
             return self._rows(start, stop)
         data = np.empty(stop - start, np.uint8)
@@ -60,9 +62,9 @@ class ArrayReader(BlobReader):
     def _rows(self, start: int, stop: int) -> memoryview:
         with opened(self._file) as stored:
             dataset, _ = lazy_array(stored, self.digest)
-            row = dataset.nbytes // len(dataset)
+            row = dataset.nbytes // len(dataset) if dataset.ndim else dataset.nbytes
             first = start // row
-            data = _as_bytes(dataset[first : -(-stop // row)])
+            data = _as_bytes(dataset[first : -(-stop // row)] if dataset.ndim else dataset[()])
             return data[start - first * row : stop - first * row]
 
     @contextmanager

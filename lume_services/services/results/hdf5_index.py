@@ -141,6 +141,8 @@ class FileIndex(RecordTables):
         Raises:
             ResultsDBError: It is not an index, or cannot be moved.
         """
+        if not self.database.path.exists():
+            return
         try:
             with self.database.reading() as connection:
                 [found] = connection.execute("PRAGMA quick_check(1)").fetchone()

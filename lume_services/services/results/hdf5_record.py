@@ -126,7 +126,9 @@ def write_record(path: Path, record: Record, collection: str, storage: Storage) 
             set_text(file, _ID, record.id)
             set_text(file, _DIGEST, _seal(collection, record.id, record.text))
             _Writer(file, record.blobs, storage).members(file, record.document)
-    except (ValueError, TypeError, RuntimeError) as error:
+    except RuntimeError as error:  # from HDF5 when it closes the file
+        raise explain_os_error(OSError(str(error)), path) from error
+    except (ValueError, TypeError) as error:
         raise ResultsDBError(
             f"HDF5 cannot hold record {record.unique_hash}: {error}.",
             where=str(path),
@@ -266,7 +268,10 @@ def lazy_array(file: h5py.File, digest: str) -> tuple[h5py.Dataset, h5py.Dataset
     """Return the dataset of a lazy array, and the one of the digests of its chunks; within `opened`."""
     trail = Trail("file", DecodeError)
     checksums = child(child(file, _CHECKSUMS, trail), digest, trail)
-    found = file[checksums.attrs[_ARRAY]], checksums
+    reference = checksums.attrs[_ARRAY]
+    if not isinstance(reference, h5py.Reference):
+        raise trail.fail("this does not refer to an array of the file.")
+    found = file[reference], checksums
     for dataset in found:
         if not isinstance(dataset, h5py.Dataset):
             raise trail.fail(f"the array {digest} is not there.")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lume_services.errors import ResultsDBError
-from lume_services.services.results.durable import explain_os_error
+from lume_services.services.results.durable import explain_os_error, locked
 
 _BUSY_SECONDS = 60
 
@@ -121,9 +121,23 @@ class Database:
         """
         with self._lock, self._explained():
             self._disconnect()
-            for suffix in ("-wal", "-shm"):
-                self.path.with_name(f"{self.path.name}{suffix}").unlink(missing_ok=True)
             self.path.replace(self.path.with_name(f"{self.path.name}.damaged"))
+
+    def place(self, complete: Path) -> bool:
+        """Give a complete file its name, unless there is one; return whether it was given.
+
+        What SQLite left of an earlier file of that name would be taken for a part of this one.
+
+        Raises:
+            OSError: It cannot be done.
+        """
+        with self._lock, locked(self.path.parent):
+            if self.path.exists():
+                return False
+            for suffix in ("-journal", "-wal", "-shm"):
+                self.path.with_name(f"{self.path.name}{suffix}").unlink(missing_ok=True)
+            complete.replace(self.path)
+            return True
 
     def before_fork(self) -> None:
         """Wait for the other threads to be done, keep them off, and close the connection."""
@@ -181,9 +195,7 @@ class Database:
                 connection.executescript(self._layout.schema)
             finally:
                 connection.close()
-            self.path.hardlink_to(unfinished)
-        except FileExistsError:
-            pass  # another process was quicker
+            self.place(unfinished)
         finally:
             unfinished.unlink(missing_ok=True)
 
