@@ -44,6 +44,7 @@ _FORMAT = Format(
     schema=TABLES + _FILES,
     restore="Call reindex, and it is made anew from the results.",
 )
+_KNOWN = "SELECT name, id, digest FROM files JOIN records USING (sequence)"
 _BATCH = 100
 _UNREADABLE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -165,8 +166,7 @@ class FileIndex(RecordTables):
         known = {
             other: (record_id, digest)
             for other, record_id, digest in connection.execute(
-                "SELECT name, id, digest FROM files JOIN records USING (sequence) WHERE name = ? OR id = ?",
-                (name, record.id),
+                f"{_KNOWN} WHERE name = ? UNION {_KNOWN} WHERE id = ?", (name, record.id)
             )
         }
         for other in known.keys() - {name}:
