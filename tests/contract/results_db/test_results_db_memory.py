@@ -1,16 +1,14 @@
-"""A large array is stored without a copy of it, and a slice is read without the whole.
-
-The array has 24 MB. Set LUME_TEST_ARRAY_MB=500 for one that is larger than most, which takes minutes.
-"""
+"""A large array is stored without a copy of it, and a slice is read without the whole."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from typing import Any
 
-MEGABYTES = int(os.environ.get("LUME_TEST_ARRAY_MB", "24"))
+import pytest
+
+from lume_services.services.results import ResultsDB
 
 # The peak is that of the process, in units of the array, without what the imports and a first use take.
 MEASURE = """
@@ -43,14 +41,16 @@ print(json.dumps((peak() - before) / (rows * 8000)))
 """
 
 
-def test_peak_memory(start_process: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("megabytes", [24, 500])
+def test_peak_memory(store: ResultsDB, start_process: Callable[..., Any], megabytes: int) -> None:
     """MDB-11."""
     peaks = {}
     for work in ("insert", "slice", "whole"):
-        process = start_process(MEASURE, MEGABYTES * 1_000_000 // 8000, work)
+        process = start_process(MEASURE, megabytes * 1_000_000 // 8000, work)
         output, _ = process.communicate(timeout=600)
         assert process.returncode == 0, work
         peaks[work] = json.loads(output)
+    store.delete(collection="p", query={})  # pytest keeps the folder
     assert peaks["insert"] < 2.5
     assert peaks["slice"] < 1.5
     assert peaks["whole"] < 2.5
