@@ -104,12 +104,12 @@ class Hdf5ResultsDB(ResultsDB):
         self._files.move_aside_if_damaged()
         made = self._make_index()
         index = self._index
-        added, damaged = index.take_in(self._folder.names())
+        added, damaged = made or index.take_in(self._folder.names())
         forgotten = index.forget_gone()
         with index.database.writing() as connection:
             index.rebuild(connection)
         messages = {str(self._folder.file(name)): error.message for name, error in damaged.items()}
-        return Reindexed(made + added, forgotten, self._folder.remove_abandoned(), messages)
+        return Reindexed(added, forgotten, self._folder.remove_abandoned(), messages)
 
     @override
     def close(self) -> None:
@@ -159,7 +159,7 @@ class Hdf5ResultsDB(ResultsDB):
     def _link(
         self, collection: str, records: Sequence[Record], written: Mapping[str, Path]
     ) -> dict[str, str]:
-        """Do so for the files whose name is new or known to the index; return the ids."""
+        """Give files their names, where these are free; return the ids that the index has for them then."""
         names = {self._folder.name(collection, record.unique_hash): record for record in records}
         index = self._index
         with index.database.writing() as connection:
@@ -210,23 +210,23 @@ class Hdf5ResultsDB(ResultsDB):
         self._make_index()
         return self._files
 
-    def _make_index(self) -> int:
-        """Make the index from the files, unless it is there; return how many it knows then."""
+    def _make_index(self) -> tuple[int, dict[str, ResultsDBError]] | None:
+        """Make the index from the files, unless it is there; return what `FileIndex.take_in` returns."""
         path = self._files.database.path
         names = [] if path.exists() else self._folder.names()
         if not names:
-            return 0
+            return None
         logger.warning("%s is gone. It is made anew from %d files.", path, len(names))
         with explained(self.path):
             unfinished = self._folder.new_file(path.suffix)
             new = FileIndex(unfinished, self._folder, durable=self._durable)
             try:
-                added, damaged = new.take_in(names)
+                found = new.take_in(names)
                 new.database.close()
                 if not self._files.database.place(unfinished):
-                    return 0  # another process was quicker
+                    return None  # another process was quicker
             finally:
                 unfinished.unlink(missing_ok=True)
-        for error in damaged.values():
+        for error in found[1].values():
             logger.warning("A file is left out: %s", error)
-        return added
+        return found

@@ -148,7 +148,7 @@ class FileIndex(RecordTables):
             with self.database.reading() as connection:
                 [found] = connection.execute("PRAGMA quick_check(1)").fetchone()
         except ResultsDBError as error:
-            if getattr(error, "code", None) not in _UNREADABLE:
+            if (getattr(error, "code", None) or 0) & 0xFF not in _UNREADABLE:
                 raise
             found = error.message
         if found != "ok":
@@ -193,7 +193,7 @@ class FileIndex(RecordTables):
         for collection, record_id in found:
             self.delete(connection, collection, [record_id])
 
-    # ----------------------------------------------------------------------------------------------
+    # reading --------------------------------------------------------------------------------------
 
     @override
     def _records(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[StoredRecord]:
