@@ -193,7 +193,9 @@ _FORMS: dict[type, Callable[[Any], tuple[str | None, NDArray[Any] | None] | None
 
 def text_of(node: h5py.HLObject, name: str) -> str | None:
     """Return an attribute of text, or None where there is none."""
-    found = node.attrs.get(name)
+    if not h5a.exists(node.id, name.encode()):
+        return None
+    found = node.attrs[name]
     if isinstance(found, bytes):
         return found.decode()
     return found if isinstance(found, str) else None
