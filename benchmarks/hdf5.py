@@ -78,13 +78,13 @@ def small_and_large(durability: Any, what: str, items: list[dict[str, Any]]) -> 
     with tempfile.TemporaryDirectory() as name:
         raw = RawHDF5(Path(name) / "raw", durability)
         store = Hdf5ResultsDB(Path(name) / "store", durability=durability)
-        store.insert_one({"first": True}, collection="p")
+        store.insert_one({"unique_hash": "0" * 63}, collection="p")  # makes the folders
 
         def insert(number: int) -> None:
-            store.insert_one({**items[number], "unique_hash": str(number)}, collection="p")
+            store.insert_one({**items[number], "unique_hash": f"{number:064x}"}, collection="p")
 
         def load(number: int) -> list[Any]:
-            record = store.find_one(collection="p", query={"unique_hash": str(number)})
+            record = store.find_one(collection="p", query={"unique_hash": f"{number:064x}"})
             return [np.asarray(value) for value in (record or {}).values()]
 
         times = medians_ms([insert, lambda n: raw.insert(str(n), items[n])], len(items))
