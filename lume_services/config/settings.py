@@ -15,6 +15,7 @@ from lume_services.config.sections import (
     ExpandedPath,
     FileResultsDBSection,
     FromJSON,
+    Hdf5ResultsDBSection,
     LocalFilesystemSection,
     MongodbResultsDBSection,
     MountedFilesystemSection,
@@ -36,6 +37,7 @@ BACKENDS = {
 }
 RESULTS_DB_SECTIONS: dict[str, type[Section]] = {
     "file": FileResultsDBSection,
+    "hdf5": Hdf5ResultsDBSection,
     "mongodb": MongodbResultsDBSection,
 }
 FILESYSTEM_SECTIONS: dict[str, type[Section]] = {
@@ -51,6 +53,7 @@ def _kind(section: Any, packaged: dict[str, Any]) -> str:
 
 ResultsDBSection = Annotated[
     Annotated[FileResultsDBSection, Tag("file")]
+    | Annotated[Hdf5ResultsDBSection, Tag("hdf5")]
     | Annotated[MongodbResultsDBSection, Tag("mongodb")]
     | Annotated[PluginSection, Tag("plugin")],
     Discriminator(lambda section: _kind(section, RESULTS_DB_SECTIONS)),

@@ -132,7 +132,7 @@ class _Encoder:
             plain = plain and type(key) is str
             self._trail.steps.pop()
         self._trail.leave(value)
-        return _types_beside(documents) if plain else {TYPE: "dict", "value": pairs}
+        return types_beside(documents) if plain else {TYPE: "dict", "value": pairs}
 
     def kind(self, value: Any) -> Document:
         kind = kind_or_fail(value, self._trail)
@@ -160,7 +160,7 @@ _ENCODE: dict[type, Callable[[_Encoder, Any], Document]] = {
 }
 
 
-def _types_beside(documents: dict[str, Any]) -> Document:
+def types_beside(documents: dict[str, Any]) -> dict[str, Document]:
     """Return the documents of a dict with the scalars of a kind as plain scalars, their kinds beside."""
     types: dict[str, Document] = {}
     for key, document in documents.items():

@@ -104,6 +104,20 @@ def test_names_of_the_predecessor_keep_working(monkeypatch):
     assert context.settings().prefect.api_url == "http://prefect:4201/api"
 
 
+def test_hdf5_from_the_environment(monkeypatch, tmp_path):
+    for name, value in {
+        "LUME_HOME": str(tmp_path),
+        "LUME_RESULTS_DB__TYPE": "hdf5",
+        "LUME_RESULTS_DB__COMPRESSION": "gzip",
+        "LUME_RESULTS_DB__SHUFFLE": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    store = build_context().results_db()
+    assert repr(store) == f"Hdf5ResultsDB('{tmp_path / 'results'}')"
+    with pytest.raises(ConfigurationError, match="compression"):
+        build_context({"results_db": {"type": "hdf5", "compression": "zip"}})
+
+
 def test_retired_settings_warn_and_do_nothing(monkeypatch):
     monkeypatch.setenv("LUME_MODEL_DB__HOST", "mysql")
     monkeypatch.setenv("LUME_PREFECT__TELEMETRY__ENABLED", "false")

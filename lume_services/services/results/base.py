@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -32,6 +33,30 @@ class Scan(NamedTuple):
     sorted: bool = False
 
 
+@dataclass(frozen=True)
+class Reindexed:
+    """What `ResultsDB.reindex` did.
+
+    Attributes:
+        added: Results that the index did not know, or knew with another content.
+        forgotten: Results that it knew and that are gone.
+        removed: Arrays and unfinished files of killed writers that belonged to no result.
+        damaged: What is wrong with each result that cannot be read, by its id or its file. They are left.
+    """
+
+    added: int = 0
+    forgotten: int = 0
+    removed: int = 0
+    damaged: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        counts = (
+            f"{self.added} results added to the index, {self.forgotten} forgotten; "
+            f"{self.removed} leftovers removed; {len(self.damaged)} results damaged"
+        )
+        return "\n".join([counts, *(f"  {name}: {message}" for name, message in self.damaged.items())])
+
+
 class ResultsDB(ABC):
     """A store of results: collections of records, each a nested dict.
 
@@ -39,7 +64,8 @@ class ResultsDB(ABC):
     read when they are used. A record is never changed, only inserted and deleted. Queries are MongoDB
     filters; see `query`. An instance may be shared by threads, and used after a fork.
 
-    A subclass implements the methods with a leading underscore, `collections`, `configure` and `close`.
+    A subclass implements the methods with a leading underscore, `collections`, `configure`, `reindex` and
+    `close`.
 
     Args:
         blob_threshold: Arrays of at least this many bytes are kept beside the record.
@@ -209,6 +235,16 @@ class ResultsDB(ABC):
         """
 
     @abstractmethod
+    def reindex(self) -> Reindexed:
+        """Make the indices anew, and remove what killed writers left; unfinished files after an hour.
+
+        It is safe while others use the store.
+
+        Raises:
+            ResultsDBError: The store cannot be read or written.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Close what is open; the next use opens it again."""
 
@@ -268,6 +304,14 @@ class ResultsDB(ABC):
                 yield value
         unreadable.report()
 
+    def _damaged(self) -> dict[str, str]:
+        """Return what is wrong with each record that cannot be read, by id."""
+        unreadable = _Unreadable()
+        for collection in self.collections():
+            for _ in unreadable.skip(self._scan(collection, Selection.of()).records):
+                pass
+        return unreadable.messages()
+
     def _documents(
         self, collection: str, selection: Selection, unreadable: _Unreadable
     ) -> Iterator[dict[str, Any]]:
@@ -310,6 +354,10 @@ class _Unreadable:
                 self.add(record.id, error)
             else:
                 yield document
+
+    def messages(self) -> dict[str, str]:
+        """Return the messages of the errors by the id of the record."""
+        return {record_id: error.message for record_id, error in self._errors.items()}
 
     def report(self) -> None:
         """Raise the error, if there were any."""

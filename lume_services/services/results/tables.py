@@ -24,47 +24,54 @@ _FIRST_PAGE = 8
 _PAGE = 256
 
 # `sequence` numbers the records in the order of insertion; `modified` is in milliseconds since 1970.
+TABLES = """
+    CREATE TABLE records (
+        sequence INTEGER PRIMARY KEY,
+        collection TEXT NOT NULL,
+        id TEXT NOT NULL UNIQUE,
+        unique_hash TEXT NOT NULL,
+        modified INTEGER NOT NULL,
+        document BLOB NOT NULL,
+        digest BLOB NOT NULL,
+        UNIQUE (collection, unique_hash)
+    );
+    CREATE INDEX records_in_order ON records (collection);
+    CREATE INDEX records_in_time ON records (collection, modified);
+
+    CREATE TABLE blobs (
+        digest TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (digest, sequence)
+    ) WITHOUT ROWID;
+    CREATE INDEX blobs_of_record ON blobs (sequence);
+
+    CREATE TABLE indices (
+        number INTEGER PRIMARY KEY,
+        collection TEXT NOT NULL,
+        path TEXT NOT NULL,
+        UNIQUE (collection, path)
+    );
+    CREATE TABLE keys (
+        number INTEGER NOT NULL, key BLOB NOT NULL, sequence INTEGER NOT NULL,
+        PRIMARY KEY (number, key, sequence)
+    ) WITHOUT ROWID;
+    CREATE INDEX keys_of_record ON keys (sequence);
+"""
+
+_STORED = """
+    CREATE VIEW stored AS
+        SELECT sequence, collection, modified, id,
+               CAST(document AS BLOB) AS document, CAST(digest AS BLOB) AS digest FROM records;
+"""
+
 _FORMAT = Format(
     application_id=0x4C554D45,  # "LUME"
     version=1,
-    schema="""
-        CREATE TABLE records (
-            sequence INTEGER PRIMARY KEY,
-            collection TEXT NOT NULL,
-            id TEXT NOT NULL UNIQUE,
-            unique_hash TEXT NOT NULL,
-            modified INTEGER NOT NULL,
-            document BLOB NOT NULL,
-            digest BLOB NOT NULL,
-            UNIQUE (collection, unique_hash)
-        );
-        CREATE INDEX records_in_order ON records (collection);
-        CREATE INDEX records_in_time ON records (collection, modified);
-        CREATE VIEW stored AS
-            SELECT sequence, collection, modified, id,
-                   CAST(document AS BLOB) AS document, CAST(digest AS BLOB) AS digest FROM records;
-
-        CREATE TABLE blobs (
-            digest TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (digest, sequence)
-        ) WITHOUT ROWID;
-        CREATE INDEX blobs_of_record ON blobs (sequence);
-
-        CREATE TABLE indices (
-            number INTEGER PRIMARY KEY,
-            collection TEXT NOT NULL,
-            path TEXT NOT NULL,
-            UNIQUE (collection, path)
-        );
-        CREATE TABLE keys (
-            number INTEGER NOT NULL, key BLOB NOT NULL, sequence INTEGER NOT NULL,
-            PRIMARY KEY (number, key, sequence)
-        ) WITHOUT ROWID;
-        CREATE INDEX keys_of_record ON keys (sequence);
-    """,
+    schema=TABLES + _STORED,
+    restore="Restore it from a backup, or recover it with: sqlite3 FILE .recover",
 )
 
+# The plus before `collection` keeps SQLite from going through the whole collection by its index.
 _BY_TEXT = {
-    ID: "SELECT sequence FROM records WHERE collection = ? AND id IN (SELECT value FROM json_each(?))",
+    ID: "SELECT sequence FROM records WHERE +collection = ? AND id IN (SELECT value FROM json_each(?))",
     UNIQUE_HASH: (
         "SELECT sequence FROM records "
         "WHERE collection = ? AND unique_hash IN (SELECT value FROM json_each(?))"
@@ -88,11 +95,12 @@ class RecordTables:
 
     Args:
         path: The file; made with its folder when it is first used.
+        layout: Its format, with `TABLES` and a view `stored` of the records.
         durable: Whether a commit survives the loss of power, not only the end of the process.
     """
 
-    def __init__(self, path: Path, *, durable: bool) -> None:
-        self.database = Database(path, _FORMAT, durable=durable)
+    def __init__(self, path: Path, layout: Format = _FORMAT, *, durable: bool) -> None:
+        self.database = Database(path, layout, durable=durable)
         self._where = str(path)
 
     def collections(self) -> list[str]:
@@ -181,15 +189,24 @@ class RecordTables:
         cursor = connection.execute(
             "INSERT INTO indices (collection, path) VALUES (?, ?) ON CONFLICT DO NOTHING", (collection, path)
         )
-        if not cursor.rowcount:
-            return
+        if cursor.rowcount:
+            self._fill(connection, cursor.lastrowid, collection, path)
+
+    def rebuild(self, connection: sqlite3.Connection) -> None:
+        """Make all indices anew."""
+        connection.execute("REINDEX")
+        connection.execute("DELETE FROM keys")
+        for index in connection.execute("SELECT number, collection, path FROM indices").fetchall():
+            self._fill(connection, *index)
+
+    def _fill(self, connection: sqlite3.Connection, number: int | None, collection: str, path: str) -> None:
         dotted = DottedPath(path)
         for row in connection.execute("SELECT * FROM stored WHERE collection = ?", (collection,)):
             try:
                 document = self._record(row).document()
             except ResultCorruptError:
                 continue  # `find` reports it
-            _add_keys(connection, cursor.lastrowid, index_keys(document, dotted), row[0])
+            _add_keys(connection, number, index_keys(document, dotted), row[0])
 
     # reading: a page at a time, so that no transaction stays open ----------------------------------
 
@@ -206,24 +223,24 @@ class RecordTables:
         """Yield the records of these ids in their order; those that are gone are left out."""
         for batch in batches(ids, _PAGE):
             page = self._page(
-                "SELECT * FROM stored WHERE collection = ? AND id IN (SELECT value FROM json_each(?))",
+                "SELECT * FROM stored WHERE +collection = ? AND id IN (SELECT value FROM json_each(?))",
                 collection,
                 json.dumps(batch),
             )
-            found = {record.id: record for record in map(self._record, page)}
+            found = {record.id: record for record in self._records(page)}
             yield from (found[record_id] for record_id in batch if record_id in found)
 
     def _in_order(self, collection: str) -> Iterator[StoredRecord]:
         sequence, size = -1, _FIRST_PAGE
         while page := self._page(_IN_ORDER, collection, sequence, size):
-            yield from map(self._record, page)
+            yield from self._records(page)
             sequence, size = page[-1][0], min(2 * size, _PAGE)
 
     def _in_time(self, collection: str, direction: int) -> Iterator[StoredRecord]:
         last = (_NO_DATE, -1) if direction == ASCENDING else (_LAST, _LAST)
         size = _FIRST_PAGE
         while page := self._page(_IN_TIME[direction], collection, *last, size):
-            yield from map(self._record, page)
+            yield from self._records(page)
             sequence, _, modified, *_ = page[-1]
             last, size = (modified, sequence), min(2 * size, _PAGE)
 
@@ -235,14 +252,17 @@ class RecordTables:
                 collection,
                 json.dumps(batch),
             )
-            yield from map(self._record, page)
+            yield from self._records(page)
 
     def _page(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with self.database.reading() as connection:
             return connection.execute(statement, parameters).fetchall()
 
+    def _records(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[StoredRecord]:
+        return map(self._record, rows)
+
     def _record(self, row: tuple[Any, ...]) -> StoredRecord:
-        _, _, _, record_id, text, digest = row
+        _, _, _, record_id, text, digest, *_ = row
         return StoredRecord(record_id, text, digest, self._where)
 
     def _candidates(self, collection: str, query: Query) -> list[int] | None:
