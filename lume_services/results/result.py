@@ -157,7 +157,7 @@ class Result(BaseModel):  # noqa: PLW1641 - it can change, so it has no hash
             context = current_context()
             results_db_service = context.results_db_service()
             self.provenance.backend = context.settings().backend
-        self.id = results_db_service.insert_one(self._record(), collection=self.project_name)
+        self.id = results_db_service.insert_one(self.as_record(), collection=self.project_name)
         return self.id
 
     def unique_rep(self) -> dict[str, Any]:
@@ -247,9 +247,10 @@ class Result(BaseModel):  # noqa: PLW1641 - it can change, so it has no hash
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return fingerprint(self._record()) == fingerprint(other._record())
+        return fingerprint(self.as_record()) == fingerprint(other.as_record())
 
-    def _record(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, Any]:
+        """Return the fields as the store keeps them."""
         fields = {name: getattr(self, name) for name in type(self).model_fields if name != "id"}
         return {**fields, "provenance": self.provenance.model_dump(), "unique_hash": self.unique_hash}
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from lume_services.errors import DecodeError, LUMEServicesError, ResultCorruptError, ResultsDBError
 from lume_services.services.results.record import ID, Record, StoredRecord, unique_hash_of
 from lume_services.services.results.selection import Selection, SortSpec
+from lume_services.services.results.stats import CollectionStats
 from lume_services.values.blobs import BlobReader
 from lume_services.values.codec import DEFAULT_THRESHOLD, decode
 
@@ -170,6 +171,11 @@ class ResultsDB(ABC):
         count = sum(1 for _ in self._documents(collection, selection, unreadable))
         unreadable.report()
         return count
+
+    def stats(self, *, collection: str) -> CollectionStats:
+        """Return what a collection holds. All its records are read, but no array."""
+        _check_collection(collection)
+        return CollectionStats.of(collection, self._scan(collection, Selection.of()).records)
 
     def delete(self, *, collection: str, query: Mapping[str, Any]) -> int:
         """Delete the records that match, and the blobs that no other record refers to.
