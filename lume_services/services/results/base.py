@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar, cast
 
 from lume_services.errors import DecodeError, LUMEServicesError, ResultCorruptError, ResultsDBError
-from lume_services.services.results.record import ID, Record, StoredRecord, unique_hash_of
+from lume_services.services.results.record import ID, UNIQUE_HASH, Record, StoredRecord, unique_hash_of
 from lume_services.services.results.selection import Selection, SortSpec
 from lume_services.services.results.stats import CollectionStats
 from lume_services.values.blobs import BlobReader
@@ -149,6 +149,9 @@ class ResultsDB(ABC):
         sort: SortSpec | None = None,
     ) -> dict[str, Any] | None:
         """Return the first of the records that `find` gives, or None."""
+        name = _name_in(query)
+        if name is not None and fields is None and sort is None:
+            return self._get(collection, *name)
         found = list(self.find(collection=collection, query=query, fields=fields, sort=sort, limit=1))
         return found[0] if found else None
 
@@ -243,6 +246,10 @@ class ResultsDB(ABC):
     def _scan(self, collection: str, selection: Selection) -> Scan:
         """Return the records that may match a selection."""
 
+    def _named(self, collection: str, name: str, text: str) -> Iterable[StoredRecord]:
+        """Return the records with this `_id` or `unique_hash`: one or none."""
+        return self._scan(collection, Selection.of({name: text})).records
+
     @abstractmethod
     def _fetch(self, collection: str, ids: Sequence[str]) -> Iterator[StoredRecord]:
         """Yield the records of these ids in their order; those that are gone are left out."""
@@ -261,15 +268,27 @@ class ResultsDB(ABC):
 
     # finding --------------------------------------------------------------------------------------
 
+    def _get(self, collection: str, name: str, text: str) -> dict[str, Any] | None:
+        """Find one record by its `_id` or `unique_hash`: the commonest query, which needs no compiling."""
+        _check_collection(collection)
+        for record in self._named(collection, name, text):
+            document = record.document()
+            if document.get(name) == text:
+                return self._value(document)
+        return None
+
+    def _value(self, document: dict[str, Any]) -> dict[str, Any]:
+        record_id = document[ID]
+        value: Any = decode(document, source=_BlobsOfRecord(self, record_id), where=f"record {record_id}")
+        return cast("dict[str, Any]", value)
+
     def _values(self, collection: str, selection: Selection) -> Iterator[dict[str, Any]]:
         unreadable = _Unreadable()
         for document in self._documents(collection, selection, unreadable):
-            record_id = document[ID]
-            source = _BlobsOfRecord(self, record_id)
             try:
-                value: Any = decode(selection.projected(document), source=source, where=f"record {record_id}")
+                value = self._value(selection.projected(document))
             except DecodeError as error:
-                unreadable.add(record_id, error)
+                unreadable.add(document[ID], error)
             else:
                 yield value
         unreadable.report()
@@ -329,6 +348,14 @@ class _Unreadable:
             remedy=f'Restore the store from a backup, or delete them with {{"{ID}": {{"$in": […]}}}}.',
             ids=list(self._errors),
         ) from first
+
+
+def _name_in(query: Mapping[str, Any] | None) -> tuple[str, str] | None:
+    """Return what a query names a record by, `_id` or `unique_hash`, where it says nothing else."""
+    if query is None or len(query) != 1:
+        return None
+    [(name, text)] = query.items()
+    return (name, text) if name in (ID, UNIQUE_HASH) and type(text) is str else None
 
 
 def _check_collection(collection: str) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from lume_services.errors import DecodeError, ResultCorruptError, ResultsDBError
 from lume_services.services.results.order import view
@@ -73,8 +73,7 @@ class Record:
         return cls(_new_id(), unique_hash, moment, document, text, _digest(text), blobs.by_digest)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
+class StoredRecord(NamedTuple):
     """A record as it was found in a store.
 
     Attributes:

@@ -70,6 +70,11 @@ _BY_TEXT = {
         "WHERE collection = ? AND unique_hash IN (SELECT value FROM json_each(?))"
     ),
 }
+_BY_ONE_TEXT = {
+    name: "SELECT id, CAST(document AS BLOB), CAST(digest AS BLOB) "  # noqa: S608
+    f"FROM records WHERE collection = ? AND {column} = ?"
+    for name, column in ((ID, "id"), (UNIQUE_HASH, "unique_hash"))
+}
 _IN_ORDER = "SELECT * FROM stored WHERE collection = ? AND sequence > ? ORDER BY sequence LIMIT ?"
 _IN_TIME = {
     ASCENDING: (
@@ -195,12 +200,20 @@ class RecordTables:
 
     def scan(self, collection: str, selection: Selection) -> Scan:
         """Return the records that may match a selection."""
+        for name in _BY_ONE_TEXT:
+            texts = selection.query.texts(name)
+            if texts is not None and len(texts) == 1:
+                return Scan(iter(self.named(collection, name, *texts)))
         sequences = self._candidates(collection, selection.query)
         if sequences is not None:
             return Scan(self._numbered(collection, sequences))
         if [key.path.atoms for key in selection.sort] == [(DATE_MODIFIED,)]:
             return Scan(self._in_time(collection, selection.sort[0].direction), sorted=True)
         return Scan(self._in_order(collection))
+
+    def named(self, collection: str, name: str, text: str) -> list[StoredRecord]:
+        """Return the records with this `_id` or `unique_hash`: one or none."""
+        return [StoredRecord(*row, self._where) for row in self._page(_BY_ONE_TEXT[name], collection, text)]
 
     def fetch(self, collection: str, ids: Sequence[str]) -> Iterator[StoredRecord]:
         """Yield the records of these ids in their order; those that are gone are left out."""
@@ -238,8 +251,7 @@ class RecordTables:
             yield from map(self._record, page)
 
     def _page(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with self.database.reading() as connection:
-            return connection.execute(statement, parameters).fetchall()
+        return self.database.rows(statement, parameters)
 
     def _record(self, row: tuple[Any, ...]) -> StoredRecord:
         _, _, _, record_id, text, digest = row
