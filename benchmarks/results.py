@@ -1,9 +1,9 @@
 """Storing and loading results in the `file` store, against the raw libraries in the same run.
 
-Small results are compared with SQLite itself: one commit each, JSON text with its SHA-256 beside it, found by an
-indexed hash and checked when it is read, as the store does it. What the store does more is that values keep their
-types, that all processes of a machine may use it, and that an insert is exactly-once. Arrays are compared with
-`numpy.save` and `numpy.load`, which compute no digest. Nothing is asserted; run it with
+Small results are compared with SQLite itself: one commit each, JSON text with its SHA-256 beside it, found by
+an indexed hash and checked when it is read, as the store does it. What the store does more is that values
+keep their types, that all processes of a machine may use it, and that an insert is exactly-once. Arrays are
+compared with `numpy.save` and `numpy.load`, which compute no digest. Nothing is asserted; run it with
 `python benchmarks/results.py`.
 """
 

@@ -213,7 +213,8 @@ class RecordTables:
 
     def named(self, collection: str, name: str, text: str) -> list[StoredRecord]:
         """Return the records with this `_id` or `unique_hash`: one or none."""
-        return [StoredRecord(*row, self._where) for row in self._page(_BY_ONE_TEXT[name], collection, text)]
+        page = self._page(_BY_ONE_TEXT[name], collection, text)
+        return [StoredRecord(record_id, kept, digest, self._where) for record_id, kept, digest in page]
 
     def fetch(self, collection: str, ids: Sequence[str]) -> Iterator[StoredRecord]:
         """Yield the records of these ids in their order; those that are gone are left out."""
