@@ -20,6 +20,7 @@ from lume_services.config.sections import (
     MountedFilesystemSection,
     MountedFilesystemShorthand,
     PluginSection,
+    PredecessorResultsDBSection,
     PrefectSection,
     Section,
     from_json,
@@ -31,6 +32,10 @@ BACKENDS = {"local": "lume_services.services.scheduling.backends.local:LocalBack
 RESULTS_DB_SECTIONS: dict[str, type[Section]] = {
     "file": FileResultsDBSection,
     "mongodb": MongodbResultsDBSection,
+    "predecessor": PredecessorResultsDBSection,
+}
+_INFERRED_RESULTS_DB = {
+    kind: section for kind, section in RESULTS_DB_SECTIONS.items() if kind != "predecessor"
 }
 FILESYSTEM_SECTIONS: dict[str, type[Section]] = {
     "local": LocalFilesystemSection,
@@ -46,6 +51,7 @@ def _kind(section: Any, packaged: dict[str, Any]) -> str:
 ResultsDBSection = Annotated[
     Annotated[FileResultsDBSection, Tag("file")]
     | Annotated[MongodbResultsDBSection, Tag("mongodb")]
+    | Annotated[PredecessorResultsDBSection, Tag("predecessor")]
     | Annotated[PluginSection, Tag("plugin")],
     Discriminator(lambda section: _kind(section, RESULTS_DB_SECTIONS)),
 ]
@@ -119,7 +125,7 @@ class LUMEServicesSettings(BaseSettings):
     @field_validator("results_db", mode="before")
     @classmethod
     def _results_db_type(cls, section: Any) -> Any:
-        section = infer_type(from_json(section), default="file", hints=RESULTS_DB_SECTIONS)
+        section = infer_type(from_json(section), default="file", hints=_INFERRED_RESULTS_DB)
         return known_type(section, group="lume_services.results_db", packaged=RESULTS_DB_SECTIONS)
 
     @field_validator("filesystems", mode="before")

@@ -34,6 +34,7 @@ from lume_services.results.registry import (
 )
 from lume_services.services.results import ResultsDBService
 from lume_services.services.results.paths import Path, splits
+from lume_services.services.results.record import hash_of
 from lume_services.services.results.selection import SortSpec
 from lume_services.values import decode, encode, fingerprint
 from lume_services.values.document import dumps, loads
@@ -138,7 +139,7 @@ class Result(BaseModel):  # noqa: PLW1641 - it can change, so it has no hash
     @property
     def unique_hash(self) -> str:
         """The fingerprint of what `unique_on` names, as it is now."""
-        return fingerprint({path: fingerprint(self._at(path), where=path) for path in self.unique_on})
+        return hash_of({path: self._at(path) for path in self.unique_on})
 
     def insert(self, results_db_service: ResultsDBService | None = None) -> str:
         """Store the result, once: an equal one that is stored already stays as it is.

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from bson import Binary, Int64, ObjectId
+from bson import Binary, Int64
 from pydantic import SecretStr
 from pymongo import ASCENDING, IndexModel
 from pymongo.collection import Collection
@@ -48,6 +48,7 @@ from lume_services.services.results.mongodb_records import (
     find_records,
     following,
     insert_records,
+    keys_of,
     make_indices,
     name_of,
     not_empty,
@@ -119,11 +120,11 @@ class MongodbResultsDB(ResultsDB):
     ) -> None:
         super().__init__(blob_threshold=blob_threshold)
         self._server = MongoServer(
-            uri=_secret(uri),
+            uri=uri,
             host=host,
             port=port,
             username=username,
-            password=_secret(password),
+            password=password,
             database=database,
             authmechanism=authmechanism,
             options=options or {},
@@ -195,13 +196,13 @@ class MongodbResultsDB(ResultsDB):
 
     @override
     def _named(self, collection: str, name: str, text: str) -> Iterator[StoredRecord]:
-        wanted = {"$in": _keys([text])} if name == ID else text
+        wanted = {"$in": keys_of([text])} if name == ID else text
         return map(self._record, self._use(collection, find_records, {name: wanted}))
 
     @override
     def _fetch(self, collection: str, ids: Sequence[str]) -> Iterator[StoredRecord]:
         for batch in batches(ids, _FETCH):
-            page = self._use(collection, find_records, {ID: {"$in": _keys(batch)}})
+            page = self._use(collection, find_records, {ID: {"$in": keys_of(batch)}})
             found = {str(document[ID]): document for document in page}
             yield from (self._record(found[record_id]) for record_id in batch if record_id in found)
 
@@ -211,7 +212,7 @@ class MongodbResultsDB(ResultsDB):
 
     @override
     def _delete(self, collection: str, ids: Sequence[str]) -> int:
-        where = {ID: {"$in": _keys(ids)}}
+        where = {ID: {"$in": keys_of(ids)}}
         digests = self._use(collection, Collection.distinct, "blobs", where)
         deleted = self._use(collection, Collection.delete_many, where).deleted_count
         self._blobs.remove_unused([digest for digest in digests if isinstance(digest, str)])
@@ -311,10 +312,6 @@ class MongodbResultsDB(ResultsDB):
         return self._server.use(referred_to, digests)
 
 
-def _secret(text: str | SecretStr | None) -> SecretStr | None:
-    return SecretStr(text) if isinstance(text, str) else text
-
-
 def _stored(record: Record, body: Blob | None) -> Tree:
     """Return the MongoDB document of a record; `blobs` and `left_out` are there where they are not empty."""
     document, left_out = searchable(record.document)
@@ -336,7 +333,7 @@ def _by_name(query: Query) -> Tree | None:
     hashes, ids = query.texts(UNIQUE_HASH), query.texts(ID)
     if hashes is not None:
         return {UNIQUE_HASH: {"$in": hashes}}
-    return None if ids is None else {ID: {"$in": _keys(ids)}}
+    return None if ids is None else {ID: {"$in": keys_of(ids)}}
 
 
 def _next_size(page: Sequence[Tree]) -> int:
@@ -344,8 +341,3 @@ def _next_size(page: Sequence[Tree]) -> int:
     texts = (document.get("text") for document in page)
     nbytes = sum(_OVERHEAD + (len(text) if isinstance(text, bytes) else 0) for text in texts)
     return max(1, min(_GROWTH * len(page), _PAGE, _PAGE_BYTES * len(page) // nbytes))
-
-
-def _keys(ids: Sequence[str]) -> list[Any]:
-    """Return what the ids may be in the database; a record by another hand may have an ObjectId."""
-    return [*ids, *(ObjectId(one) for one in ids if ObjectId.is_valid(one))]

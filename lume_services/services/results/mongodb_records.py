@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
+from bson import ObjectId
 from pymongo import IndexModel
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -86,3 +88,8 @@ def following(last: Tree, keys: Sequence[str], operator: str) -> Tree:
     *first, final = keys
     ways: list[Tree] = [{key: {operator: last[key]}} for key in first]
     return {"$or": [*ways, {**{key: last[key] for key in first}, final: {operator: last[final]}}]}
+
+
+def keys_of(ids: Sequence[str]) -> list[Any]:
+    """Return what ids may be in the database; a record by another hand may have an ObjectId."""
+    return [*ids, *(ObjectId(one) for one in ids if ObjectId.is_valid(one))]

@@ -68,29 +68,29 @@ class MongoServer:
     def __init__(
         self,
         *,
-        uri: SecretStr | None,
+        uri: str | SecretStr | None,
         host: str,
         port: int,
         username: str | None,
-        password: SecretStr | None,
+        password: str | SecretStr | None,
         database: str,
         authmechanism: str,
         options: Mapping[str, Any],
         timeout_seconds: float,
     ) -> None:
-        self._uri = uri
+        self._uri = _secret(uri)
+        self._password = _secret(password)
         self._username = username
         self._name = database
         self._timeout_seconds = timeout_seconds
         self._options = {
-            **_defaults(timeout_seconds, {*options, *_options_in(uri)}),
+            **_defaults(timeout_seconds, {*options, *_options_in(self._uri)}),
             **options,
         }
         self._address: Mapping[str, Any] = {"host": host, "port": port}
         if uri is None and username is not None:
             self._address = {**self._address, "username": username, "authMechanism": authmechanism}
-        self._password = password
-        hosts = f"{host}:{port}" if uri is None else _hosts(uri)
+        hosts = f"{host}:{port}" if self._uri is None else _hosts(self._uri)
         self.where = f"mongodb://{hosts}/{database}"
         self._lock = threading.Lock()
         self._database: Database[Tree] | None = None
@@ -208,6 +208,10 @@ class MongoServer:
             if secret is not None and secret.get_secret_value():
                 message = message.replace(secret.get_secret_value(), "***")
         return message.rstrip(".")
+
+
+def _secret(text: str | SecretStr | None) -> SecretStr | None:
+    return SecretStr(text) if isinstance(text, str) else text
 
 
 def _defaults(timeout_seconds: float, given: set[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from lume_services.errors import DecodeError, ResultCorruptError, ResultsDBError
 from lume_services.services.results.order import view
@@ -73,7 +73,8 @@ class Record:
         return cls(_new_id(), unique_hash, moment, document, text, _digest(text), blobs.by_digest)
 
 
-class StoredRecord(NamedTuple):
+@dataclass(slots=True)
+class StoredRecord:
     """A record as it was found in a store.
 
     Attributes:
@@ -139,6 +140,18 @@ def unique_hash_of(item: Mapping[str, Any]) -> str:
             remedy="Leave it out; then it is the fingerprint of the item.",
         )
     return unique_hash
+
+
+def hash_of(parts: Mapping[str, Any]) -> str:
+    """Return the unique hash of a result.
+
+    Args:
+        parts: By path, what makes the result the same as another.
+
+    Raises:
+        EncodeError: A part cannot be stored; the message names it.
+    """
+    return fingerprint({path: fingerprint(part, where=path) for path, part in parts.items()})
 
 
 class _Blobs:
