@@ -83,6 +83,7 @@ def test_any_array(array: Any, protocol: int, transposed: bool) -> None:
 
 @pytest.mark.parametrize("array", ARRAYS.values(), ids=ARRAYS)
 def test_the_pickler_written_in_python_and_older_numpy_write_otherwise(array: Any) -> None:
+    """MDB-18."""
     for protocol in PROTOCOLS:
         stream = io.BytesIO()
         pickle._Pickler(stream, protocol).dump(array)

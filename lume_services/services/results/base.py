@@ -8,7 +8,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar, cast
 
-from lume_services.errors import DecodeError, LUMEServicesError, ResultCorruptError, ResultsDBError
+from lume_services.errors import LUMEServicesError, ResultCorruptError, ResultsDBError
 from lume_services.services.results.record import ID, UNIQUE_HASH, Record, StoredRecord, unique_hash_of
 from lume_services.services.results.selection import Selection, SortSpec
 from lume_services.services.results.stats import CollectionStats
@@ -287,7 +287,9 @@ class ResultsDB(ABC):
         for document in self._documents(collection, selection, unreadable):
             try:
                 value = self._value(selection.projected(document))
-            except DecodeError as error:
+            except ResultsDBError:
+                raise
+            except LUMEServicesError as error:
                 unreadable.add(document[ID], error)
             else:
                 yield value
@@ -340,11 +342,12 @@ class _Unreadable:
         """Raise the error, if there were any."""
         if not self._errors:
             return
-        first, *others = self._errors.values()
-        if not others:
+        (record_id, first), *others = self._errors.items()
+        if not others and record_id in str(first):
             raise first
         raise ResultCorruptError(
-            f"{len(self._errors)} records cannot be read: {', '.join(self._errors)}. The first: {first}",
+            f"{len(self._errors)} record{'s' if others else ''} cannot be read: "
+            f"{', '.join(self._errors)}. The first: {first}",
             remedy=f'Restore the store from a backup, or delete them with {{"{ID}": {{"$in": […]}}}}.',
             ids=list(self._errors),
         ) from first
