@@ -480,7 +480,7 @@ def test_settings_that_are_not_valid(changed: dict[str, Any]) -> None:
 def test_options_are_stronger_than_the_defaults() -> None:
     def concern(**changed: Any) -> tuple[Any, int | float]:
         with MongodbResultsDB(**changed) as store:
-            client = store._server._connected()
+            client = store._server._connected().client
             return client.write_concern.document, client.options.server_selection_timeout
 
     assert concern() == ({"w": "majority", "j": True}, 10)
