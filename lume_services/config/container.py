@@ -66,6 +66,13 @@ def _file_results_db(settings: LUMEServicesSettings) -> Any:
     return FileResultsDB(**{**arguments, "path": arguments["path"] or settings.results_path})
 
 
+def _hdf5_results_db(settings: LUMEServicesSettings) -> Any:
+    from lume_services.services.results.hdf5 import Hdf5ResultsDB
+
+    arguments = settings.results_db.arguments()
+    return Hdf5ResultsDB(**{**arguments, "path": arguments["path"] or settings.results_path})
+
+
 def _mongodb_results_db(settings: LUMEServicesSettings) -> Any:
     from lume_services.services.results.mongodb import MongodbResultsDB
 
@@ -147,6 +154,9 @@ class Context(containers.DeclarativeContainer):
         providers.Callable(_results_db_choice, settings),
         file=providers.Resource(
             _closed_at_the_end, providers.ThreadSafeSingleton(_file_results_db, settings)
+        ),
+        hdf5=providers.Resource(
+            _closed_at_the_end, providers.ThreadSafeSingleton(_hdf5_results_db, settings)
         ),
         mongodb=providers.Resource(
             _closed_at_the_end, providers.ThreadSafeSingleton(_mongodb_results_db, settings)

@@ -75,6 +75,36 @@ class FileResultsDBSection(Section):
     )
 
 
+class Hdf5ResultsDBSection(Section):
+    """Results in a folder, one HDF5 file for each; needs no server."""
+
+    type: Literal["hdf5"] = "hdf5"
+    path: ExpandedPath | None = Field(
+        default=None, description="Folder of the store. Default: `results` in `LUME_HOME`."
+    )
+    blob_threshold: int = Field(
+        default=65536, ge=0, description="Arrays of at least this many bytes are read when they are used."
+    )
+    durability: Literal["process", "power"] = Field(
+        default="process",
+        description="What an acknowledged insert survives: a killed `process`, or also the loss of `power`, "
+        "which is slower.",
+    )
+    compression: Literal["none", "gzip", "lzf"] = Field(
+        default="none", description="Compression of the arrays above `blob_threshold`."
+    )
+    compression_level: int = Field(default=4, ge=0, le=9, description="Of gzip: 0 is quick, 9 small.")
+    shuffle: bool = Field(
+        default=False, description="Sort the bytes of array elements by their place before compression."
+    )
+    chunk_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="About how many bytes a chunk of an array has. Default: one piece, or 1 MiB each if "
+        "they are compressed.",
+    )
+
+
 class MongodbServerSection(Section):
     """A database on a MongoDB server."""
 

@@ -15,6 +15,7 @@ from lume_services.config.sections import (
     ExpandedPath,
     FileResultsDBSection,
     FromJSON,
+    Hdf5ResultsDBSection,
     LocalFilesystemSection,
     MongodbResultsDBSection,
     MountedFilesystemSection,
@@ -31,6 +32,7 @@ from lume_services.config.sources import DotEnvSource, config_file_source
 BACKENDS = {"local": "lume_services.services.scheduling.backends.local:LocalBackend"}
 RESULTS_DB_SECTIONS: dict[str, type[Section]] = {
     "file": FileResultsDBSection,
+    "hdf5": Hdf5ResultsDBSection,
     "mongodb": MongodbResultsDBSection,
     "predecessor": PredecessorResultsDBSection,
 }
@@ -50,6 +52,7 @@ def _kind(section: Any, packaged: dict[str, Any]) -> str:
 
 ResultsDBSection = Annotated[
     Annotated[FileResultsDBSection, Tag("file")]
+    | Annotated[Hdf5ResultsDBSection, Tag("hdf5")]
     | Annotated[MongodbResultsDBSection, Tag("mongodb")]
     | Annotated[PredecessorResultsDBSection, Tag("predecessor")]
     | Annotated[PluginSection, Tag("plugin")],

@@ -7,7 +7,9 @@ the rest. The digest of the blob is the SHA-256 of its length and of the digests
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,15 +20,24 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 _DIGEST_BYTES = 32
+_WORTH_THREADS = 4
+_THREADS = min(os.cpu_count() or 1, 8)
 
 
 def _digest(nbytes: int, chunks: bytes) -> str:
     return hashlib.sha256(nbytes.to_bytes(8, "little") + chunks).hexdigest()
 
 
-def _chunk_digests(view: memoryview) -> Iterator[bytes]:
-    for start in range(0, len(view), CHUNK_BYTES):
-        yield hashlib.sha256(view[start : start + CHUNK_BYTES]).digest()
+def _chunk_digests(view: memoryview) -> list[bytes]:
+    chunks = [view[start : start + CHUNK_BYTES] for start in range(0, len(view), CHUNK_BYTES)]
+    if len(chunks) < _WORTH_THREADS:
+        return list(map(_sha256, chunks))
+    with ThreadPoolExecutor(_THREADS) as threads:  # hashlib lets other threads run
+        return list(threads.map(_sha256, chunks))
+
+
+def _sha256(chunk: memoryview) -> bytes:
+    return hashlib.sha256(chunk).digest()
 
 
 @dataclass(frozen=True, repr=False)

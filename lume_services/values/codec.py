@@ -134,7 +134,7 @@ class _Encoder:
             steps.pop()
         self._trail.leave(value)
         if plain:
-            return _types_beside(documents)
+            return types_beside(documents)
         return {TYPE: "dict", "value": [[self.value(key), item] for key, item in documents.items()]}
 
     def kind(self, value: Any) -> Document:
@@ -163,7 +163,7 @@ _ENCODE: dict[type, Callable[[_Encoder, Any], Document]] = {
 }
 
 
-def _types_beside(documents: dict[str, Any]) -> Document:
+def types_beside(documents: dict[str, Any]) -> dict[str, Document]:
     """Return the documents of a dict with the scalars of a kind as plain scalars, their kinds beside."""
     types: dict[str, Document] = {}
     for key, document in documents.items():

@@ -20,7 +20,7 @@ from h5py import h5a, h5d, h5g, h5p, h5s, h5t
 from numpy.typing import NDArray
 
 from lume_services.values.document import INT64, is_storable_datetime
-from lume_services.values.dtypes import describe, is_long, restore
+from lume_services.values.dtypes import describe, has_padding, is_long, restore
 from lume_services.values.trail import Trail
 
 KIND = "lume_kind"
@@ -90,8 +90,9 @@ def is_native(dtype: np.dtype[Any]) -> bool:
     """Return whether `write_array` writes elements of this dtype."""
     if dtype.names is not None:
         fields = [dtype.fields[name][0] for name in dtype.names] if dtype.fields else []
-        return all(field.kind in "iufc" and is_native(field) for field in fields) and _returns(dtype)
-    return (dtype.kind in "biufcmM" or (dtype.kind == "S" and dtype.itemsize > 0)) and not is_long(dtype)
+        simple = all(field.kind in "iufc" and not is_long(field) for field in fields)
+        return simple and not has_padding(dtype) and _returns(dtype)
+    return dtype.kind in "biufcmM" and not is_long(dtype)
 
 
 def write_array(
@@ -112,12 +113,14 @@ def write_array(
         set_text(dataset, _DTYPE, describe(dtype))
     if isinstance(array, np.generic):
         set_text(dataset, KIND, "numpy")
-    elif not array.ndim or dtype.kind == "S":
+    elif not array.ndim:
         set_text(dataset, KIND, "array")
     return dataset
 
 
-def write_bytes(parent: h5py.Group, name: str, data: bytes | memoryview, **storage: Any) -> h5py.Dataset:
+def write_bytes(
+    parent: h5py.Group, name: str, data: bytes | memoryview | NDArray[Any], **storage: Any
+) -> h5py.Dataset:
     """Write bytes, with the storage of `write_array`."""
     dataset = _create(parent, name, np.frombuffer(data, np.uint8), **storage)
     set_text(dataset, KIND, "bytes")
@@ -209,7 +212,7 @@ def read_plain(dataset: h5py.Dataset, trail: Trail) -> Any:
     text = h5py.check_string_dtype(dataset.dtype)
     if dataset.dtype.kind == "O" and text is None:
         raise trail.fail(f"datasets of type {dataset.dtype} are not read.")
-    data = dataset.asstr()[()] if text is not None and kind != "array" else dataset[()]
+    data = dataset.asstr()[()] if text is not None else dataset[()]
     dtype = text_of(dataset, _DTYPE)
     if dtype is not None:
         data = data.view(_time_dtype(dtype, trail))

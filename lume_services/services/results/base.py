@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar, cast
 
-from lume_services.errors import LUMEServicesError, ResultCorruptError, ResultsDBError
+from lume_services.errors import LUMEServicesError, ResultsDBError
 from lume_services.services.results.record import ID, UNIQUE_HASH, Record, StoredRecord, unique_hash_of
 from lume_services.services.results.selection import Selection, SortSpec
 from lume_services.services.results.stats import CollectionStats
+from lume_services.services.results.unreadable import Unreadable
 from lume_services.values.blobs import BlobReader
 from lume_services.values.codec import DEFAULT_THRESHOLD, decode
 
@@ -33,6 +35,30 @@ class Scan(NamedTuple):
     sorted: bool = False
 
 
+@dataclass(frozen=True)
+class Reindexed:
+    """What `ResultsDB.reindex` did.
+
+    Attributes:
+        added: Results that the index did not know, or knew with another content.
+        forgotten: Results that it knew and that are gone.
+        removed: Arrays and unfinished files of killed writers that belonged to no result.
+        damaged: What is wrong with each result that cannot be read, by its id or its file. They are left.
+    """
+
+    added: int = 0
+    forgotten: int = 0
+    removed: int = 0
+    damaged: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        counts = (
+            f"{self.added} results added to the index, {self.forgotten} forgotten; "
+            f"{self.removed} leftovers removed; {len(self.damaged)} results damaged"
+        )
+        return "\n".join([counts, *(f"  {name}: {message}" for name, message in self.damaged.items())])
+
+
 class ResultsDB(ABC):
     """A store of results: collections of records, each a nested dict.
 
@@ -40,7 +66,8 @@ class ResultsDB(ABC):
     read when they are used. A record is never changed, only inserted and deleted. Queries are MongoDB
     filters; see `query`. An instance may be shared by threads, and used after a fork.
 
-    A subclass implements the methods with a leading underscore, `collections`, `configure` and `close`.
+    A subclass implements the methods with a leading underscore, `collections`, `configure`, `reindex` and
+    `close`.
 
     Args:
         blob_threshold: Arrays of at least this many bytes are kept beside the record.
@@ -170,7 +197,7 @@ class ResultsDB(ABC):
         _check_collection(collection)
         if not query:
             return self._count(collection)
-        unreadable = _Unreadable()
+        unreadable = Unreadable()
         count = sum(1 for _ in self._documents(collection, selection, unreadable))
         unreadable.report()
         return count
@@ -200,7 +227,7 @@ class ResultsDB(ABC):
         if not query or list(query) == [ID]:
             ids = [record.id for record in self._scan(collection, selection).records]
         else:
-            unreadable = _Unreadable()
+            unreadable = Unreadable()
             ids = [document[ID] for document in self._documents(collection, selection, unreadable)]
             unreadable.report()
         return sum(self._delete(collection, batch) for batch in batches(ids, _BATCH_ITEMS))
@@ -215,6 +242,16 @@ class ResultsDB(ABC):
 
         Args:
             indices: By collection, the dotted paths. Those of an earlier call are kept.
+        """
+
+    @abstractmethod
+    def reindex(self) -> Reindexed:
+        """Make the indices anew, and remove what killed writers left; unfinished files after an hour.
+
+        It is safe while others use the store.
+
+        Raises:
+            ResultsDBError: The store cannot be read or written.
         """
 
     @abstractmethod
@@ -283,7 +320,7 @@ class ResultsDB(ABC):
         return cast("dict[str, Any]", value)
 
     def _values(self, collection: str, selection: Selection) -> Iterator[dict[str, Any]]:
-        unreadable = _Unreadable()
+        unreadable = Unreadable()
         for document in self._documents(collection, selection, unreadable):
             try:
                 value = self._value(selection.projected(document))
@@ -295,8 +332,16 @@ class ResultsDB(ABC):
                 yield value
         unreadable.report()
 
+    def _damaged(self) -> dict[str, str]:
+        """Return what is wrong with each record that cannot be read, by id."""
+        unreadable = Unreadable()
+        for collection in self.collections():
+            for _ in unreadable.skip(self._scan(collection, Selection.of()).records):
+                pass
+        return unreadable.messages()
+
     def _documents(
-        self, collection: str, selection: Selection, unreadable: _Unreadable
+        self, collection: str, selection: Selection, unreadable: Unreadable
     ) -> Iterator[dict[str, Any]]:
         scan = self._scan(collection, selection)
         found = filter(selection.query.matches, unreadable.skip(scan.records))
@@ -317,40 +362,6 @@ class _BlobsOfRecord:
 
     def open(self, digest: str) -> BlobReader:
         return self._store._open_blob(digest, self._record_id)  # noqa: SLF001
-
-
-class _Unreadable:
-    """The records that could not be read, for one error when all others are through."""
-
-    def __init__(self) -> None:
-        self._errors: dict[str, LUMEServicesError] = {}
-
-    def add(self, record_id: str, error: LUMEServicesError) -> None:
-        self._errors[record_id] = error
-
-    def skip(self, records: Iterator[StoredRecord]) -> Iterator[dict[str, Any]]:
-        """Yield the documents of those that can be read."""
-        for record in records:
-            try:
-                document = record.document()
-            except ResultCorruptError as error:
-                self.add(record.id, error)
-            else:
-                yield document
-
-    def report(self) -> None:
-        """Raise the error, if there were any."""
-        if not self._errors:
-            return
-        (record_id, first), *others = self._errors.items()
-        if not others and record_id in str(first):
-            raise first
-        raise ResultCorruptError(
-            f"{len(self._errors)} record{'s' if others else ''} cannot be read: "
-            f"{', '.join(self._errors)}. The first: {first}",
-            remedy=f'Restore the store from a backup, or delete them with {{"{ID}": {{"$in": […]}}}}.',
-            ids=list(self._errors),
-        ) from first
 
 
 def _name_in(query: Mapping[str, Any] | None) -> tuple[str, str] | None:

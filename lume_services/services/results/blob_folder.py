@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from lume_services.errors import BlobCorruptError
-from lume_services.services.results.sqlite import explain_os_error
+from lume_services.services.results.durable import explain_os_error, remove_abandoned, sync
 from lume_services.values.blobs import CHUNK_BYTES, Blob, BlobReader
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DIGEST_BYTES = 32
-_ABANDONED_SECONDS = 3600
 
 
 class BlobFolder:
@@ -53,7 +51,7 @@ class BlobFolder:
                 unfinished.unlink(missing_ok=True)
             if self._durable:
                 for folder in (file.parent, self.path):
-                    _sync(folder)
+                    sync(folder)
         except OSError as error:
             raise explain_os_error(error, self.path) from error
 
@@ -93,20 +91,9 @@ class BlobFolder:
             if _DIGEST.fullmatch(file.name):
                 yield file.name
 
-    def remove_unfinished(self, *, age_seconds: float = _ABANDONED_SECONDS) -> int:
-        """Remove what writers left that were killed; return how many files.
-
-        Args:
-            age_seconds: Files changed since then may still be written.
-        """
-        oldest = time.time() - age_seconds
-        removed = 0
-        for file in self._unfinished.glob("*"):
-            with suppress(FileNotFoundError):  # it was finished meanwhile
-                if file.stat().st_mtime <= oldest:
-                    file.unlink()
-                    removed += 1
-        return removed
+    def remove_abandoned(self) -> int:
+        """Remove what writers left that were killed; return how many files."""
+        return remove_abandoned(self._unfinished)
 
     @property
     def _unfinished(self) -> Path:
@@ -170,11 +157,3 @@ class _FileReader(BlobReader):
             digest=self._file.name,
             record_id=self._record_id,
         )
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,7 @@
 Any number of processes and threads of one machine may use the folder at once. A write is complete or has not
 happened: a blob is written under another name and then renamed, before the one transaction that stores its
 record. A writer that is killed at any point loses nothing that it was told is stored; at worst it leaves
-a blob that no record refers to, which `sweep` removes. The loss of power may undo the last writes, unless
+a blob that no record refers to, which `reindex` removes. The loss of power may undo the last writes, unless
 `durability` is "power"; it never damages the records.
 
 Network file systems. SQLite's write-ahead log needs memory that all users of the file share, so it does not
@@ -28,7 +28,7 @@ from typing import Literal
 from typing_extensions import override
 
 from lume_services.errors import ResultsDBError
-from lume_services.services.results.base import ResultsDB, Scan, batches
+from lume_services.services.results.base import Reindexed, ResultsDB, Scan, batches
 from lume_services.services.results.blob_folder import BlobFolder
 from lume_services.services.results.record import Record, StoredRecord
 from lume_services.services.results.selection import Selection
@@ -37,7 +37,7 @@ from lume_services.values.blobs import BlobReader
 from lume_services.values.codec import DEFAULT_THRESHOLD
 
 _BLOB_ATTEMPTS = 10
-_SWEEP_BATCH = 500
+_BLOB_BATCH = 500
 
 
 class FileResultsDB(ResultsDB):
@@ -76,16 +76,12 @@ class FileResultsDB(ResultsDB):
                 with self._tables.database.writing() as connection:
                     self._tables.add_index(connection, collection, path)
 
-    def sweep(self) -> int:
-        """Remove what killed writers left: blobs without a record, and unfinished ones over an hour old.
-
-        It is safe while others use the store.
-
-        Returns:
-            How many files were removed.
-        """
-        unused = sum(self._remove_unused(batch) for batch in batches(self._blobs.digests(), _SWEEP_BATCH))
-        return unused + self._blobs.remove_unfinished()
+    @override
+    def reindex(self) -> Reindexed:
+        with self._tables.database.writing() as connection:
+            self._tables.rebuild(connection)
+        unused = sum(self._remove_unused(batch) for batch in batches(self._blobs.digests(), _BLOB_BATCH))
+        return Reindexed(removed=unused + self._blobs.remove_abandoned(), damaged=self._damaged())
 
     @override
     def close(self) -> None:
@@ -121,7 +117,7 @@ class FileResultsDB(ResultsDB):
         return self._tables.scan(collection, selection)
 
     @override
-    def _named(self, collection: str, name: str, text: str) -> Sequence[StoredRecord]:
+    def _named(self, collection: str, name: str, text: str) -> Iterator[StoredRecord]:
         return self._tables.named(collection, name, text)
 
     @override

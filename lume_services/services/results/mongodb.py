@@ -12,7 +12,7 @@ Any number of processes on any machines may use the database at once. A unique i
 exactly-once; blobs are written before the record, and kept safe without transactions, see `mongodb_blobs`.
 Writes are acknowledged by a majority of the servers and in their journal. A writer that is killed at any
 point loses nothing that it was told is stored; at worst it leaves a blob that no record refers to, which
-`sweep` removes.
+`reindex` removes.
 
 Records are read in pages, each of them one request: no cursor and no session stays open, so a stream may
 be left, go on after the server was restarted, or after a fork.
@@ -31,7 +31,7 @@ from pymongo.database import Database
 from typing_extensions import override
 
 from lume_services.errors import BlobCorruptError, ResultsDBError
-from lume_services.services.results.base import ResultsDB, Scan, batches
+from lume_services.services.results.base import Reindexed, ResultsDB, Scan, batches
 from lume_services.services.results.mongodb_blobs import BlobBucket, prepare
 from lume_services.services.results.mongodb_filter import (
     DOCUMENT,
@@ -150,15 +150,12 @@ class MongodbResultsDB(ResultsDB):
                     index = IndexModel([(field(atoms), ASCENDING), (ID, ASCENDING)])
                     self._use(collection, make_indices, [index])
 
-    def sweep(self) -> int:
-        """Remove what killed writers left: blobs without a record, and pins that are over an hour old.
-
-        It is safe while others use the store.
-
-        Returns:
-            How many blobs were removed.
-        """
-        return self._blobs.sweep()
+    @override
+    def reindex(self) -> Reindexed:
+        self._prepared.clear()
+        for collection in self.collections():
+            self._prepare(collection)
+        return Reindexed(removed=self._blobs.sweep(), damaged=self._damaged())
 
     @override
     def close(self) -> None:

@@ -73,7 +73,7 @@ class BlobBucket:
                 self._write(file, blob)
             yield
         except StoreUnavailableError:
-            raise  # what remains is for `sweep`
+            raise  # what remains is for `reindex`
         except BaseException:
             self._unpin(pin)
             self.remove_unused(list(blobs))

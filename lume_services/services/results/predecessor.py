@@ -31,7 +31,7 @@ from lume_services.errors import (
     ResultCorruptError,
     ResultsDBError,
 )
-from lume_services.services.results.base import ResultsDB, Scan, batches
+from lume_services.services.results.base import Reindexed, ResultsDB, Scan, batches
 from lume_services.services.results.mongodb_records import keys_of
 from lume_services.services.results.mongodb_server import MongoServer, Tree
 from lume_services.services.results.pickled_array import read_pickled_array
@@ -116,6 +116,10 @@ class PredecessorResultsDB(ResultsDB):
 
     @override
     def configure(self, indices: Mapping[str, Sequence[str]]) -> None:
+        raise self._read_only()
+
+    @override
+    def reindex(self) -> Reindexed:
         raise self._read_only()
 
     @override

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lume_services.services.results.base import ResultsDB
+from lume_services.services.results.base import Reindexed, ResultsDB
 from lume_services.services.results.columns import column_names, flatten
 from lume_services.services.results.record import DATE_MODIFIED
 from lume_services.services.results.selection import SortSpec
@@ -93,6 +93,10 @@ class ResultsDBService:
     def configure(self, indices: Mapping[str, Sequence[str]]) -> None:
         """Make queries on some paths fast; see `ResultsDB.configure`."""
         self._results_db().configure(indices)
+
+    def reindex(self) -> Reindexed:
+        """Make the indices anew and remove what killed writers left; see `ResultsDB.reindex`."""
+        return self._results_db().reindex()
 
     def to_dataframe(
         self,

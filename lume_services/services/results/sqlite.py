@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lume_services.errors import ResultsDBError
+from lume_services.services.results.durable import explain_os_error, locked
 
 _BUSY_SECONDS = 60
 
@@ -31,7 +32,6 @@ _NOT_OURS = f"Move it away, {_ANOTHER_FOLDER}"
 _REMEDIES = {
     sqlite3.SQLITE_BUSY: "Another process has kept it locked for a minute; wait for it, or stop it.",
     sqlite3.SQLITE_CANTOPEN: _PERMISSION,
-    sqlite3.SQLITE_CORRUPT: "Restore it from a backup, or recover it with: sqlite3 FILE .recover",
     sqlite3.SQLITE_FULL: "Free some space on its disk, or raise your quota.",
     sqlite3.SQLITE_IOERR: "Check its disk: is there space left, does the file system work and allow locks?",
     sqlite3.SQLITE_NOTADB: _NOT_OURS,
@@ -49,11 +49,13 @@ class Format:
         application_id: Identifies the program.
         version: Of the schema.
         schema: The SQL that makes the tables.
+        restore: What to do about a damaged file.
     """
 
     application_id: int
     version: int
     schema: str
+    restore: str
 
 
 class Database:
@@ -125,6 +127,32 @@ class Database:
         with self._lock, self._explained():
             self._disconnect()
 
+    def move_aside(self) -> None:
+        """Give the file another name; the next use makes a new one.
+
+        Raises:
+            ResultsDBError: It cannot be done.
+        """
+        with self._lock, self._explained():
+            self._disconnect()
+            self.path.replace(self.path.with_name(f"{self.path.name}.damaged"))
+
+    def place(self, complete: Path) -> bool:
+        """Give a complete file its name, unless there is one; return whether it was given.
+
+        What SQLite left of an earlier file of that name would be taken for a part of this one.
+
+        Raises:
+            OSError: It cannot be done.
+        """
+        with self._lock, locked(self.path.parent):
+            if self.path.exists():
+                return False
+            for suffix in ("-journal", "-wal", "-shm"):
+                self.path.with_name(f"{self.path.name}{suffix}").unlink(missing_ok=True)
+            complete.replace(self.path)
+            return True
+
     def before_fork(self) -> None:
         """Wait for the other threads to be done, keep them off, and close the connection."""
         self._lock.acquire()
@@ -181,9 +209,7 @@ class Database:
                 connection.executescript(self._layout.schema)
             finally:
                 connection.close()
-            self.path.hardlink_to(unfinished)
-        except FileExistsError:
-            pass  # another process was quicker
+            self.place(unfinished)
         finally:
             unfinished.unlink(missing_ok=True)
 
@@ -219,19 +245,9 @@ class Database:
         if isinstance(error, OSError):
             return explain_os_error(error, self.path)
         code = getattr(error, "sqlite_errorcode", None) or 0
-        return ResultsDBError(
-            f"SQLite says: {error}.", where=str(self.path), remedy=_REMEDIES.get(code & 0xFF), code=code
-        )
-
-
-def explain_os_error(error: OSError, path: Path) -> ResultsDBError:
-    """Return the error that tells the user of a failed operation on a file of a store."""
-    return ResultsDBError(
-        f"{error.strerror or error}.",
-        where=str(error.filename or path),
-        remedy="Check that the results store is a folder that you may write in, and that its disk has space.",
-        code=error.errno,
-    )
+        damaged = code & 0xFF == sqlite3.SQLITE_CORRUPT
+        remedy = self._layout.restore if damaged else _REMEDIES.get(code & 0xFF)
+        return ResultsDBError(f"SQLite says: {error}.", where=str(self.path), remedy=remedy, code=code)
 
 
 def is_shared(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:

@@ -24,43 +24,49 @@ _FIRST_PAGE = 8
 _PAGE = 256
 
 # `sequence` numbers the records in the order of insertion; `modified` is in milliseconds since 1970.
+TABLES = """
+    CREATE TABLE records (
+        sequence INTEGER PRIMARY KEY,
+        collection TEXT NOT NULL,
+        id TEXT NOT NULL UNIQUE,
+        unique_hash TEXT NOT NULL,
+        modified INTEGER NOT NULL,
+        document BLOB NOT NULL,
+        digest BLOB NOT NULL,
+        UNIQUE (collection, unique_hash)
+    );
+    CREATE INDEX records_in_order ON records (collection);
+    CREATE INDEX records_in_time ON records (collection, modified);
+
+    CREATE TABLE blobs (
+        digest TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (digest, sequence)
+    ) WITHOUT ROWID;
+    CREATE INDEX blobs_of_record ON blobs (sequence);
+
+    CREATE TABLE indices (
+        number INTEGER PRIMARY KEY,
+        collection TEXT NOT NULL,
+        path TEXT NOT NULL,
+        UNIQUE (collection, path)
+    );
+    CREATE TABLE keys (
+        number INTEGER NOT NULL, key BLOB NOT NULL, sequence INTEGER NOT NULL,
+        PRIMARY KEY (number, key, sequence)
+    ) WITHOUT ROWID;
+    CREATE INDEX keys_of_record ON keys (sequence);
+"""
+
+_STORED = """
+    CREATE VIEW stored AS
+        SELECT sequence, collection, modified, id,
+               CAST(document AS BLOB) AS document, CAST(digest AS BLOB) AS digest FROM records;
+"""
+
 _FORMAT = Format(
     application_id=0x4C554D45,  # "LUME"
     version=1,
-    schema="""
-        CREATE TABLE records (
-            sequence INTEGER PRIMARY KEY,
-            collection TEXT NOT NULL,
-            id TEXT NOT NULL UNIQUE,
-            unique_hash TEXT NOT NULL,
-            modified INTEGER NOT NULL,
-            document BLOB NOT NULL,
-            digest BLOB NOT NULL,
-            UNIQUE (collection, unique_hash)
-        );
-        CREATE INDEX records_in_order ON records (collection);
-        CREATE INDEX records_in_time ON records (collection, modified);
-        CREATE VIEW stored AS
-            SELECT sequence, collection, modified, id,
-                   CAST(document AS BLOB) AS document, CAST(digest AS BLOB) AS digest FROM records;
-
-        CREATE TABLE blobs (
-            digest TEXT NOT NULL, sequence INTEGER NOT NULL, PRIMARY KEY (digest, sequence)
-        ) WITHOUT ROWID;
-        CREATE INDEX blobs_of_record ON blobs (sequence);
-
-        CREATE TABLE indices (
-            number INTEGER PRIMARY KEY,
-            collection TEXT NOT NULL,
-            path TEXT NOT NULL,
-            UNIQUE (collection, path)
-        );
-        CREATE TABLE keys (
-            number INTEGER NOT NULL, key BLOB NOT NULL, sequence INTEGER NOT NULL,
-            PRIMARY KEY (number, key, sequence)
-        ) WITHOUT ROWID;
-        CREATE INDEX keys_of_record ON keys (sequence);
-    """,
+    schema=TABLES + _STORED,
+    restore="Restore it from a backup, or recover it with: sqlite3 FILE .recover",
 )
 
 _BY_TEXT = {
@@ -71,9 +77,13 @@ _BY_TEXT = {
     ),
 }
 _BY_ONE_TEXT = {
-    name: "SELECT id, CAST(document AS BLOB), CAST(digest AS BLOB) "  # noqa: S608
-    f"FROM records WHERE collection = ? AND {column} = ?"
-    for name, column in ((ID, "id"), (UNIQUE_HASH, "unique_hash"))
+    ID: (
+        "SELECT * FROM stored WHERE sequence = (SELECT sequence FROM records WHERE collection = ? AND id = ?)"
+    ),
+    UNIQUE_HASH: (
+        "SELECT * FROM stored WHERE sequence = "
+        "(SELECT sequence FROM records WHERE collection = ? AND unique_hash = ?)"
+    ),
 }
 _IN_ORDER = "SELECT * FROM stored WHERE collection = ? AND sequence > ? ORDER BY sequence LIMIT ?"
 _IN_TIME = {
@@ -93,11 +103,12 @@ class RecordTables:
 
     Args:
         path: The file; made with its folder when it is first used.
+        layout: Its format, with `TABLES` and a view `stored` of the records.
         durable: Whether a commit survives the loss of power, not only the end of the process.
     """
 
-    def __init__(self, path: Path, *, durable: bool) -> None:
-        self.database = Database(path, _FORMAT, durable=durable)
+    def __init__(self, path: Path, layout: Format = _FORMAT, *, durable: bool) -> None:
+        self.database = Database(path, layout, durable=durable)
         self._where = str(path)
 
     def collections(self) -> list[str]:
@@ -186,15 +197,24 @@ class RecordTables:
         cursor = connection.execute(
             "INSERT INTO indices (collection, path) VALUES (?, ?) ON CONFLICT DO NOTHING", (collection, path)
         )
-        if not cursor.rowcount:
-            return
+        if cursor.rowcount:
+            self._fill(connection, cursor.lastrowid, collection, path)
+
+    def rebuild(self, connection: sqlite3.Connection) -> None:
+        """Make all indices anew."""
+        connection.execute("REINDEX")
+        connection.execute("DELETE FROM keys")
+        for index in connection.execute("SELECT number, collection, path FROM indices").fetchall():
+            self._fill(connection, *index)
+
+    def _fill(self, connection: sqlite3.Connection, number: int | None, collection: str, path: str) -> None:
         dotted = DottedPath(path)
         for row in connection.execute("SELECT * FROM stored WHERE collection = ?", (collection,)):
             try:
                 document = self._record(row).document()
             except ResultCorruptError:
                 continue  # `find` reports it
-            _add_keys(connection, cursor.lastrowid, index_keys(document, dotted), row[0])
+            _add_keys(connection, number, index_keys(document, dotted), row[0])
 
     # reading: a page at a time, so that no transaction stays open ----------------------------------
 
@@ -203,7 +223,7 @@ class RecordTables:
         for name in _BY_ONE_TEXT:
             texts = selection.query.texts(name)
             if texts is not None and len(texts) == 1:
-                return Scan(iter(self.named(collection, name, *texts)))
+                return Scan(self.named(collection, name, *texts))
         sequences = self._candidates(collection, selection.query)
         if sequences is not None:
             return Scan(self._numbered(collection, sequences))
@@ -211,10 +231,9 @@ class RecordTables:
             return Scan(self._in_time(collection, selection.sort[0].direction), sorted=True)
         return Scan(self._in_order(collection))
 
-    def named(self, collection: str, name: str, text: str) -> list[StoredRecord]:
+    def named(self, collection: str, name: str, text: str) -> Iterator[StoredRecord]:
         """Return the records with this `_id` or `unique_hash`: one or none."""
-        page = self._page(_BY_ONE_TEXT[name], collection, text)
-        return [StoredRecord(record_id, kept, digest, self._where) for record_id, kept, digest in page]
+        return self._records(self._page(_BY_ONE_TEXT[name], collection, text))
 
     def fetch(self, collection: str, ids: Sequence[str]) -> Iterator[StoredRecord]:
         """Yield the records of these ids in their order; those that are gone are left out."""
@@ -224,20 +243,20 @@ class RecordTables:
                 collection,
                 json.dumps(batch),
             )
-            found = {record.id: record for record in map(self._record, page)}
+            found = {record.id: record for record in self._records(page)}
             yield from (found[record_id] for record_id in batch if record_id in found)
 
     def _in_order(self, collection: str) -> Iterator[StoredRecord]:
         sequence, size = -1, _FIRST_PAGE
         while page := self._page(_IN_ORDER, collection, sequence, size):
-            yield from map(self._record, page)
+            yield from self._records(page)
             sequence, size = page[-1][0], min(2 * size, _PAGE)
 
     def _in_time(self, collection: str, direction: int) -> Iterator[StoredRecord]:
         last = (_NO_DATE, -1) if direction == ASCENDING else (_LAST, _LAST)
         size = _FIRST_PAGE
         while page := self._page(_IN_TIME[direction], collection, *last, size):
-            yield from map(self._record, page)
+            yield from self._records(page)
             sequence, _, modified, *_ = page[-1]
             last, size = (modified, sequence), min(2 * size, _PAGE)
 
@@ -249,13 +268,16 @@ class RecordTables:
                 collection,
                 json.dumps(batch),
             )
-            yield from map(self._record, page)
+            yield from self._records(page)
 
     def _page(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return self.database.rows(statement, parameters)
 
+    def _records(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[StoredRecord]:
+        return map(self._record, rows)
+
     def _record(self, row: tuple[Any, ...]) -> StoredRecord:
-        _, _, _, record_id, text, digest = row
+        _, _, _, record_id, text, digest, *_ = row
         return StoredRecord(record_id, text, digest, self._where)
 
     def _candidates(self, collection: str, query: Query) -> list[int] | None:

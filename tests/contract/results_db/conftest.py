@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from lume_services.services.results import ResultsDB
 # A further store joins here: its settings, for data in a folder of the test.
 STORES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "file": lambda folder: {"type": "file", "path": str(folder / "store")},
+    "hdf5": lambda folder: {"type": "hdf5", "path": str(folder / "store")},
     "mongodb": lambda _: servers_mongodb.settings(),
 }
 
@@ -73,3 +78,40 @@ def start_process(
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that any user can reach, unlike pytest's."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def in_a_child() -> Callable[..., str]:
+    """Does something in a child without root's rights, and returns what it raised."""
+
+    def do(work: Callable[[], None], *, limit: int | None = None) -> str:
+        receive, send = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                if os.getuid() == 0:
+                    os.setgroups([])
+                    os.setgid(65534)
+                    os.setuid(65534)
+                if limit is not None:
+                    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+                work()
+            except BaseException as error:
+                os.write(send, f"{type(error).__name__}: {error}".encode())
+            os._exit(0)
+        os.close(send)
+        with os.fdopen(receive) as stream:
+            message = stream.read()
+        os.waitpid(child, 0)
+        return message
+
+    return do

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
-import resource
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -236,39 +234,7 @@ def test_another_version_of_the_format(store: FileResultsDB) -> None:
 # out of reach, full -------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that any user can reach, unlike pytest's."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-def in_a_child(work: Callable[[], None], *, limit: int | None = None) -> str:
-    """Do the work in a child without root's rights; return what it raised."""
-    receive, send = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            if os.getuid() == 0:
-                os.setgroups([])
-                os.setgid(65534)
-                os.setuid(65534)
-            if limit is not None:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-            work()
-        except BaseException as error:
-            os.write(send, f"{type(error).__name__}: {error}".encode())
-        os._exit(0)
-    os.close(send)
-    with os.fdopen(receive) as stream:
-        message = stream.read()
-    os.waitpid(child, 0)
-    return message
-
-
-def test_a_read_only_folder(open_folder: Path) -> None:
+def test_a_read_only_folder(open_folder: Path, in_a_child: Callable[..., str]) -> None:
     path = open_folder / "store"
     array = np.arange(9000.0)
     with FileResultsDB(path) as store:
@@ -289,7 +255,7 @@ def test_a_read_only_folder(open_folder: Path) -> None:
     assert FileResultsDB(path).count(collection="p") == 1
 
 
-def test_a_full_disk(open_folder: Path) -> None:
+def test_a_full_disk(open_folder: Path, in_a_child: Callable[..., str]) -> None:
     path = open_folder / "store"
     open_folder.chmod(0o777)
 
@@ -322,7 +288,7 @@ def test_a_full_disk(open_folder: Path) -> None:
 # blobs without a record ---------------------------------------------------------------------------
 
 
-def test_sweep_removes_what_no_record_refers_to(store: FileResultsDB) -> None:
+def test_reindex_removes_what_no_record_refers_to(store: FileResultsDB) -> None:
     store.insert_one({"array": ARRAY}, collection="p")
     store.insert_one({"array": ARRAY + 1}, collection="p")
     execute(store, "DELETE FROM blobs WHERE sequence = 2")
@@ -332,15 +298,15 @@ def test_sweep_removes_what_no_record_refers_to(store: FileResultsDB) -> None:
         (unfinished / name).write_bytes(b"x")
         changed = time.time() - 3600 * hours
         os.utime(unfinished / name, (changed, changed))
-    assert store.sweep() == 2
+    assert store.reindex().removed == 2
     assert [file.name for file in blob_files(store)][-1] == "young"
     assert len(blob_files(store)) == 2
     [record] = store.find(collection="p")
     assert np.array_equal(record["array"], ARRAY)
-    assert store.sweep() == 0
+    assert store.reindex().removed == 0
 
 
-def test_kill_9_leaves_no_blob_that_sweep_does_not_remove(store: FileResultsDB) -> None:
+def test_kill_9_leaves_no_blob_that_reindex_does_not_remove(store: FileResultsDB) -> None:
     for kill in range(8):
         receive, send = os.pipe()
         child = os.fork()
@@ -356,7 +322,7 @@ def test_kill_9_leaves_no_blob_that_sweep_does_not_remove(store: FileResultsDB) 
         os.close(send)
     for file in (store.path / "blobs" / "unfinished").iterdir():
         os.utime(file, (0, 0))
-    store.sweep()
+    store.reindex()
     records = list(store.find(collection="p"))
     assert len(records) >= 8
     for record in records:
@@ -364,22 +330,22 @@ def test_kill_9_leaves_no_blob_that_sweep_does_not_remove(store: FileResultsDB) 
     assert len(blob_files(store)) == len(records)
 
 
-def test_sweeping_while_others_insert(store: FileResultsDB) -> None:
+def test_reindexing_while_others_insert(store: FileResultsDB) -> None:
     stop = threading.Event()
 
-    def keep_sweeping() -> None:
+    def keep_reindexing() -> None:
         with FileResultsDB(store.path) as other:
             while not stop.is_set():
-                other.sweep()
+                other.reindex()
 
-    sweeper = threading.Thread(target=keep_sweeping)
-    sweeper.start()
+    reindexer = threading.Thread(target=keep_reindexing)
+    reindexer.start()
     try:
         for n in range(100):
             store.insert_one({"n": n, "array": ARRAY[:9000] + n}, collection="p")
     finally:
         stop.set()
-        sweeper.join()
+        reindexer.join()
     for record in store.find(collection="p"):
         assert np.array_equal(record["array"], ARRAY[:9000] + record["n"])
 
@@ -470,3 +436,8 @@ def test_a_store_that_is_removed_or_replaced_while_it_is_open(store: FileResults
     shutil.rmtree(store.path)
     other.path.rename(store.path)
     assert store.collections() == ["q"]
+    store.insert_one({"a": 1}, collection="p")
+    (store.path / "results.sqlite").unlink()  # without the log of SQLite that belongs to it
+    assert store.collections() == []
+    assert store.insert_one({"a": 2}, collection="r")
+    assert FileResultsDB(store.path).collections() == ["r"]

@@ -208,18 +208,18 @@ def test_a_failed_insert_leaves_no_orphan(
     assert blobs(database) == (1, 4)
 
 
-def test_sweep_removes_what_killed_processes_left(store: MongodbResultsDB, database: Database[Any]) -> None:
+def test_reindex_removes_what_killed_processes_left(store: MongodbResultsDB, database: Database[Any]) -> None:
     store.insert_many([{"array": ARRAY}, {"array": ARRAY + 1}, {"array": ARRAY + 2}], collection="p")
     files = [file["_id"] for file in database["blobs.files"].find()]
     database["results.p"].delete_one({})  # a deleter killed after its first step
     database["blobs.files"].delete_one({"_id": files[-1]})  # and one after its second
-    assert store.sweep() == 2
+    assert store.reindex().removed == 2
     now = datetime.now(UTC)
     for age, removed in ((timedelta(minutes=50), 0), (timedelta(hours=2), 1)):
         pin = {"by": "a killed writer", "at": now - age}
         database["blobs.files"].update_many({}, {"$set": {"pins": [pin]}})
         database["results.p"].update_many({}, {"$unset": {"blobs": ""}})
-        assert store.sweep() == removed
+        assert store.reindex().removed == removed
     assert blobs(database) == (0, 0)
 
 
@@ -549,7 +549,7 @@ def test_kill_9_of_the_server_loses_nothing_and_writers_go_on(
     with MongoClient(server.uri) as client:
         client["d"]["blobs.files"].update_many({}, {"$set": {"pins": []}})  # those of the killed writers
         with MongodbResultsDB(**settings) as store:
-            store.sweep()
+            store.reindex()
         assert blobs(client["d"]) == (0, 0)
 
 

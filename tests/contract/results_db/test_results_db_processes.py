@@ -1,4 +1,8 @@
-"""Every store keeps its promises to many processes and threads, across forks and `kill -9`."""
+"""Every store keeps its promises to many processes and threads, across forks and `kill -9`.
+
+The numbers are those that take some seconds. Set LUME_TEST_PROCESSES=16, LUME_TEST_INSERTS=1000 and
+LUME_TEST_KILLS=200 for a thorough run, which takes minutes.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +21,9 @@ import numpy as np
 
 from lume_services.services.results import ResultsDB
 
-PROCESSES = 8
-INSERTS = 200
-KILLS = 20
+PROCESSES = int(os.environ.get("LUME_TEST_PROCESSES", "8"))
+INSERTS = int(os.environ.get("LUME_TEST_INSERTS", "200"))
+KILLS = int(os.environ.get("LUME_TEST_KILLS", "20"))
 
 # Half of the results are the same in all processes. What is told to be stored is printed.
 INSERT = """
@@ -48,7 +52,7 @@ def test_many_processes_insert_the_same(store: ResultsDB, start_process: Callabl
     processes = [start_process(INSERT, number, INSERTS) for number in range(PROCESSES)]
     ids: dict[str, set[str]] = {}
     for process in processes:
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=600)
         assert process.returncode == 0
         for line in output.splitlines():
             unique_hash, record_id = line.split()
@@ -151,6 +155,7 @@ def test_kill_9_loses_nothing_that_was_told_and_leaves_no_half_record(
         lines = output.splitlines(keepends=True)
         told.update(line.strip() for line in lines if line.endswith("\n"))
     found = {}
+    assert store.reindex().damaged == {}
     for record in store.find_all(collection="p"):
         _, n, k = record["unique_hash"].split("-")
         assert np.array_equal(record["array"], np.full(10_000, int(n) + int(k)))

@@ -1,0 +1,91 @@
+"""Arrays in the files of the `hdf5` store, read in part and verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from lume_services.errors import BlobCorruptError, ResultCorruptError
+from lume_services.services.results.durable import explain_os_error
+from lume_services.services.results.hdf5_record import lazy_array, opened
+from lume_services.values.blobs import BlobReader
+
+
+class ArrayReader(BlobReader):
+    """Reads the bytes of an array from the file of its record. The file is opened for each read.
+
+    An array that lies in one piece is read from its place in the file; HDF5 reads one in chunks, some rows
+    at a time.
+
+    Args:
+        digest: Of the bytes.
+        file: The file of the record.
+        record_id: Of the record, for errors.
+
+    Raises:
+        BlobCorruptError: The array is missing or damaged.
+        ResultsDBError: The file cannot be read.
+    """
+
+    def __init__(self, digest: str, file: Path, record_id: str) -> None:
+        self._file = file
+        self._record_id = record_id
+        with self._explained(), opened(file) as stored:
+            dataset, checksums = lazy_array(stored, digest)
+            self._offset: int | None = dataset.id.get_offset() if dataset.chunks is None else None
+            super().__init__(digest, dataset.nbytes, checksums[()].tobytes(), self._bytes)
+
+    @override
+    def read(self, start: int = 0, stop: int | None = None) -> memoryview:
+        with self._explained():
+            return super().read(start, stop)
+
+    def _bytes(self, start: int, stop: int) -> memoryview:
+        if start == stop:
+            return memoryview(b"")
+        if self._offset is None:
+            return self._rows(start, stop)
+        data = np.empty(stop - start, np.uint8)
+        with self._file.open("rb", buffering=0) as stream:
+            stream.seek(self._offset + start)
+            size = 0
+            while got := stream.readinto(data[size:].data):  # the system may give a part of what is asked
+                size += got
+        return data[:size].data
+
+    def _rows(self, start: int, stop: int) -> memoryview:
+        with opened(self._file) as stored:
+            dataset, _ = lazy_array(stored, self.digest)
+            row = dataset.nbytes // len(dataset) if dataset.ndim else dataset.nbytes
+            first = start // row
+            data = _as_bytes(dataset[first : -(-stop // row)] if dataset.ndim else dataset[()])
+            return data[start - first * row : stop - first * row]
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise self._damaged("the file of the record is missing.") from error
+        except (ResultCorruptError, BlobCorruptError) as error:
+            raise self._damaged(error.message) from error
+        except OSError as error:
+            raise explain_os_error(error, self._file) from error
+
+    def _damaged(self, what: str) -> BlobCorruptError:
+        return BlobCorruptError(
+            what,
+            where=f"record {self._record_id}, {self._file}",
+            remedy="Restore the file from a backup, or run the calculation again.",
+            record_id=self._record_id,
+        )
+
+
+def _as_bytes(data: NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(data).reshape(-1).view(np.uint8).data
