@@ -110,6 +110,7 @@ app.command("import")(store.import_)
 app.command("copy")(store.copy)
 app.command("delete")(store.delete)
 app.command("stats")(store.stats)
+app.command("reindex")(store.reindex)
 
 
 def _id(record: Mapping[str, Any]) -> str:

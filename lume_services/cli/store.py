@@ -1,4 +1,4 @@
-"""`lume-services results import|copy|delete|stats`: look after a results store."""
+"""`lume-services results import|copy|delete|stats|reindex`: look after a results store."""
 
 from __future__ import annotations
 
@@ -141,6 +141,17 @@ def stats(*, project: Project = None, as_json: JSONFlag = False) -> None:
     if parts:
         typer.echo()
         print_table("Largest arrays", ("project", "array", "id", "size"), parts)
+
+
+def reindex(*, as_json: JSONFlag = False) -> None:
+    """Make the indices anew, remove what killed writers left, and name damaged results (exit code 1)."""
+    done = configured_service().reindex()
+    if as_json:
+        print_json(asdict(done))
+    else:
+        typer.echo(str(done))
+    if done.damaged:
+        raise typer.Exit(1)
 
 
 def _context(store: str | None, option: str) -> Context:

@@ -320,3 +320,36 @@ def test_stats(cli: CommandLine) -> None:
     assert found["first"] <= found["last"]
     assert {part["nbytes"] for part in found["largest"]} == {160_000}
     assert cli("stats", "--project", "magnet").returncode == 1
+
+
+def test_reindex(cli: CommandLine) -> None:
+    fill(cli.store, 3, image=np.arange(20_000.0))
+    orphan = cli.store / "blobs" / "ab" / ("ab" * 32)
+    orphan.parent.mkdir(exist_ok=True)
+    orphan.write_bytes(b"left by a killed writer")
+    done = cli("reindex")
+    assert "1 leftovers removed; 0 results damaged" in done.stdout
+    assert done.returncode == 0
+    assert not orphan.exists()
+    with sqlite3.connect(cli.store / "results.sqlite") as connection:
+        connection.execute("UPDATE records SET document = substr(document, 9) WHERE sequence = 2")
+        [(damaged,)] = connection.execute("SELECT id FROM records WHERE sequence = 2")
+    connection.close()
+    done = cli("reindex", "--json")
+    assert list(json.loads(done.stdout)["damaged"]) == [damaged]
+    assert done.returncode == 1
+
+
+def test_reindex_finds_what_was_put_into_an_hdf5_store(cli: CommandLine) -> None:
+    cli.environment |= {"LUME_RESULTS_DB__TYPE": "hdf5", "LUME_RESULTS_DB__PATH": str(cli.home / "hdf5")}
+    fill(cli.home / "old", 3, image=np.arange(20_000.0))
+    assert cli("copy", "--from", "file:old").returncode == 0
+    for index in (cli.home / "hdf5").glob("*.sqlite*"):
+        index.unlink()
+    assert cli("reindex").stdout.startswith("3 results added")
+    done = cli("copy", "--from", "file:old", "--json")
+    assert json.loads(done.stdout) == [{"collection": "magnets", "copied": 0, "present": 3}]
+    assert cli("copy", "--to", "hdf5:again").returncode == 0
+    [found] = json.loads(cli("stats", "--json").stdout)
+    assert (found["results"], found["damaged"]) == (3, 0)
+    assert found["nbytes"] >= 3 * 160_000 or found["largest"]
