@@ -21,6 +21,7 @@ be left, go on after the server was restarted, or after a fork.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from bson import Binary, Int64
@@ -30,7 +31,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from typing_extensions import override
 
-from lume_services.errors import BlobCorruptError, ResultsDBError
+from lume_services.errors import BlobCorruptError, ResultCorruptError, ResultsDBError
 from lume_services.services.results.base import Reindexed, ResultsDB, Scan, batches
 from lume_services.services.results.mongodb_blobs import BlobBucket, prepare
 from lume_services.services.results.mongodb_filter import (
@@ -66,6 +67,7 @@ from lume_services.values.codec import DEFAULT_THRESHOLD
 T = TypeVar("T")
 P = ParamSpec("P")
 
+_FORMAT = 1
 _LARGEST_TEXT = 1 << 18
 _ATTEMPTS = 10
 _FIRST_PAGE = 8
@@ -298,7 +300,8 @@ class MongodbResultsDB(ResultsDB):
                 text = bytes(self._blobs.open(body, record_id).read())
             except BlobCorruptError:
                 text = None
-        return StoredRecord(
+        kind = StoredRecord if document.get("format", _FORMAT) == _FORMAT else _OtherRecord
+        return kind(
             record_id,
             text if isinstance(text, bytes) else b"",
             digest if isinstance(digest, bytes) else b"",
@@ -309,12 +312,28 @@ class MongodbResultsDB(ResultsDB):
         return self._server.use(referred_to, digests)
 
 
+@dataclass(slots=True)
+class _OtherRecord(StoredRecord):
+    """A record of a format that is not known here."""
+
+    @override
+    def document(self) -> dict[str, Any]:
+        raise ResultCorruptError(
+            f"record {self.id} has another format than {_FORMAT}, the one that this version of LUME-services "
+            "knows.",
+            where=self.where,
+            remedy="Use the version of LUME-services that wrote it.",
+            ids=[self.id],
+        )
+
+
 def _stored(record: Record, body: Blob | None) -> Tree:
     """Return the MongoDB document of a record; `blobs` and `left_out` are there where they are not empty."""
     document, left_out = searchable(record.document)
     blobs = [*record.blobs, *([body.digest] if body else [])]
     return {
         ID: record.id,
+        "format": _FORMAT,
         UNIQUE_HASH: record.unique_hash,
         MODIFIED: Int64(order_key(record.date_modified)[-1] if record.date_modified else NO_DATE),
         DOCUMENT: document,

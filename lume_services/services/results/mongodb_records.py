@@ -23,7 +23,7 @@ from lume_services.services.results.record import ID
 _PREFIX = "results."
 
 _SPECIAL = re.compile(r"[%$.\0]")
-_READ = {"text": 1, "digest": 1, "body": 1, MODIFIED: 1}
+_READ = {"format": 1, "text": 1, "digest": 1, "body": 1, MODIFIED: 1}
 
 
 def name_of(collection: str) -> str:
