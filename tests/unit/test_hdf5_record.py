@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lume_services.errors import BlobCorruptError, ResultsDBError
 from lume_services.services.results.hdf5_arrays import ArrayReader
 from lume_services.services.results.hdf5_record import Storage, read_record, write_record
 from lume_services.services.results.record import Record
@@ -88,3 +90,27 @@ def test_a_record_comes_back_exactly(item: dict[str, Any], threshold: int, stora
         assert (found.id, found.unique_hash, found.digest) == (record.id, "hash", record.digest)
         value = {key: decode(part, source=Blobs(path)) for key, part in found.document.items()}
         assert fingerprint(value) == fingerprint({**item, "unique_hash": "hash"})
+
+
+changes_of_bytes = st.lists(
+    st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=9
+)
+
+
+@given(changes_of_bytes, storages)
+def test_changed_bytes_never_give_another_record(changes: list[tuple[float, int]], storage: Storage) -> None:
+    item = {"n": 1, "text": ["a", None], "z": 3j, "small": np.arange(9.0), "large": np.arange(1500.0)}
+    record = Record.of(item, "hash", threshold=4000)
+    [digest] = record.blobs
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.h5"
+        write_record(path, record, "p", storage)
+        data = bytearray(path.read_bytes())
+        for place, byte in changes:
+            data[int(place * len(data))] = byte
+        path.write_bytes(data)
+        with suppress(ResultsDBError):
+            collection, found = read_record(path)
+            assert (collection, found.id, found.text) == ("p", record.id, record.text)
+        with suppress(ResultsDBError, BlobCorruptError):
+            assert bytes(Blobs(path).open(digest).read()) == bytes(record.blobs[digest].buffer)

@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import NamedTuple
 
-from lume_services.services.results.durable import explained, remove_abandoned, sync
+from lume_services.services.results.durable import explain_os_error, explained, remove_abandoned, sync
 
 SUFFIX = ".h5"
 _UNFINISHED = ".unfinished"
@@ -102,8 +102,15 @@ class RecordFolder:
         return True
 
     def signature(self, name: str) -> Signature | None:
-        """Return the signature of a file, or None where there is none."""
-        return signature_of(f"{self.path}/{name}")
+        """Return the signature of a file, or None where there is none.
+
+        Raises:
+            ResultsDBError: It cannot be told.
+        """
+        try:
+            return signature_of(f"{self.path}/{name}")
+        except OSError as error:
+            raise explain_os_error(error, self.path) from error
 
     def names(self, collection: str | None = None) -> list[str]:
         """Return the names of the files, of one collection or all; those that others put there too.

@@ -44,6 +44,7 @@ _FORMAT = Format(
     schema=TABLES + _FILES,
     restore="Call reindex, and it is made anew from the results.",
 )
+_KNOWN = "SELECT name, id, digest FROM files JOIN records USING (sequence)"
 _BATCH = 100
 _UNREADABLE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -100,19 +101,19 @@ class FileIndex(RecordTables):
         found = self._column("SELECT name FROM records JOIN files USING (sequence) WHERE id = ?", record_id)
         return found[0] if found else None
 
-    def take_in(self, names: Iterable[str]) -> tuple[int, dict[str, ResultCorruptError]]:
+    def take_in(self, names: Iterable[str]) -> tuple[int, dict[str, ResultsDBError]]:
         """Know files from what they hold, in the order of insertion; those that are gone are left out.
 
         HDF5 is not used within a transaction: its lock and the one of the database could block each other.
 
         Returns:
-            How many files are new, or new in what they hold, and the errors of those that are damaged.
+            How many files are new, or new in what they hold, and the errors of those that cannot be read.
 
         Raises:
-            ResultsDBError: A file cannot be read, or the index not be written.
+            ResultsDBError: The index cannot be written.
         """
         added = 0
-        damaged: dict[str, ResultCorruptError] = {}
+        damaged: dict[str, ResultsDBError] = {}
         for batch in batches(sorted(names, key=self._id_in), _BATCH):
             found = [file for name in batch if (file := self._read(name, damaged))]
             with self.database.writing() as connection:
@@ -165,8 +166,7 @@ class FileIndex(RecordTables):
         known = {
             other: (record_id, digest)
             for other, record_id, digest in connection.execute(
-                "SELECT name, id, digest FROM files JOIN records USING (sequence) WHERE name = ? OR id = ?",
-                (name, record.id),
+                f"{_KNOWN} WHERE name = ? UNION {_KNOWN} WHERE id = ?", (name, record.id)
             )
         }
         for other in known.keys() - {name}:
@@ -205,7 +205,7 @@ class FileIndex(RecordTables):
                 kind = StoredRecord if signature == (size, modified_ns) else _ChangedRecord
                 yield kind(record_id, text, digest, str(self._folder.file(name)))
 
-    def _read(self, name: str, damaged: dict[str, ResultCorruptError]) -> RecordFile | None:
+    def _read(self, name: str, damaged: dict[str, ResultsDBError]) -> RecordFile | None:
         """Return what a file holds; None if it is gone or damaged."""
         signature = self._folder.signature(name)
         file = self._folder.file(name)
@@ -218,7 +218,7 @@ class FileIndex(RecordTables):
                 raise corrupt(file, f"this is {place}, and does not lie in its place")
         except FileNotFoundError:
             return None
-        except ResultCorruptError as error:
+        except ResultsDBError as error:
             damaged[name] = error
             return None
         return RecordFile(name, signature, collection, record)
@@ -226,7 +226,7 @@ class FileIndex(RecordTables):
     def _id_in(self, name: str) -> str:
         try:
             return read_id(self._folder.file(name))
-        except (ResultCorruptError, FileNotFoundError):
+        except (ResultsDBError, FileNotFoundError):
             return ""  # what is wrong comes out when it is read
 
     def _column(self, statement: str, *parameters: Any) -> list[str]:
@@ -242,8 +242,10 @@ class _ChangedRecord(StoredRecord):
     def document(self) -> dict[str, Any]:
         try:
             _, found = read_record(Path(self.where))
-        except (ResultsDBError, FileNotFoundError) as error:
-            raise self._corrupt(str(error).rstrip(".")) from error
+        except ResultsDBError as error:
+            raise self._corrupt(error.message.rstrip(".")) from error
+        except FileNotFoundError as error:
+            raise self._corrupt("its file was removed meanwhile") from error
         if (found.id, found.digest) != (self.id, self.digest):
             raise self._corrupt("its file holds another result; call reindex")
         return StoredRecord.document(self)

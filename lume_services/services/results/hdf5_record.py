@@ -255,7 +255,7 @@ def opened(path: Path) -> Iterator[h5py.File]:
     except (FileNotFoundError, ResultsDBError):
         raise
     except DecodeError as error:
-        raise corrupt(path, str(error).rstrip(".")) from error
+        raise corrupt(path, f"{error.where}: {error.message.rstrip('.')}") from error
     except OSError as error:
         if error.errno is not None:
             raise explain_os_error(error, path) from error

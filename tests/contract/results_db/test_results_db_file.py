@@ -131,6 +131,7 @@ def test_a_damaged_record_is_named_and_the_others_are_found(store: FileResultsDB
     with pytest.raises(ResultCorruptError):
         store.delete(collection="p", query={"n": {"$gte": 0}})
     assert store.count(collection="p") == 3
+    assert list(store.reindex().damaged) == [ids[1]]
     store.configure({"p": ["n"]})
     found = store.find_one(collection="p", query={"_id": ids[2]})
     assert found is not None

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from lume_services.errors import EncodeError, ResultsDBError
-from lume_services.services.results import ResultsDB
+from lume_services.services.results import Reindexed, ResultsDB, ResultsDBService
 from lume_services.values import fingerprint
 from lume_services.values.lazy import LazyArray
 
@@ -194,6 +194,20 @@ def test_collections(store: ResultsDB) -> None:
     assert [record["n"] for record in store.find_all(collection="a")] == ["a"]
     assert list(store.find_all(collection="none")) == []
     assert store.count(collection="none") == 0
+
+
+def test_reindex_changes_no_result(store: ResultsDB) -> None:
+    ids = store.insert_many(({"n": n, "array": np.arange(9000.0) + n % 2} for n in range(4)), collection="p")
+    store.insert_one({"n": 4}, collection="q")
+    store.configure({"p": ["n"]})
+    assert store.delete(collection="p", query={"n": 3}) == 1
+    service = ResultsDBService(lambda: store)
+    for _ in range(2):
+        assert service.reindex() == Reindexed()
+        found = list(store.find(collection="p", query={"n": {"$gte": 1}}))
+        assert [record["_id"] for record in found] == ids[1:3]
+        assert all(np.array_equal(record["array"], np.arange(9000.0) + record["n"] % 2) for record in found)
+        assert store.collections() == ["p", "q"]
 
 
 def test_closing_and_using_again(store: ResultsDB) -> None:
