@@ -24,7 +24,13 @@ from pydantic import (
 )
 
 from lume_services.config import current_context
-from lume_services.errors import MultipleResultsError, ResultCorruptError, ResultNotFoundError, choose_from
+from lume_services.errors import (
+    MultipleResultsError,
+    ResultCorruptError,
+    ResultNotFoundError,
+    ResultTypeNotRegistered,
+    choose_from,
+)
 from lume_services.results.provenance import Provenance, current_flow_id
 from lume_services.results.registry import (
     get_result_from_string,
@@ -36,6 +42,7 @@ from lume_services.services.results import ResultsDBService
 from lume_services.services.results.paths import Path, splits
 from lume_services.services.results.record import hash_of
 from lume_services.services.results.selection import SortSpec
+from lume_services.services.results.unreadable import Unreadable
 from lume_services.values import decode, encode, fingerprint
 from lume_services.values.document import dumps, loads
 from lume_services.values.registry import kind_of
@@ -221,11 +228,14 @@ class Result(BaseModel):  # noqa: PLW1641 - it can change, so it has no hash
         skip: int = 0,
         results_db_service: ResultsDBService | None = None,
     ) -> Iterator[Self]:
-        """Stream the results of this class and its subclasses that match; see `ResultsDB.find`."""
+        """Stream the results of this class and its subclasses that match; see `ResultsDB.find`.
+
+        One that cannot be loaded does not end the stream: all others come, then the error.
+        """
         records = _service(results_db_service).find(
             collection=project_name, query=cls._of_this_type(query), sort=sort, limit=limit, skip=skip
         )
-        return map(cls._from_record, records)
+        return cls._stream(records)
 
     @classmethod
     def latest(
@@ -256,6 +266,18 @@ class Result(BaseModel):  # noqa: PLW1641 - it can change, so it has no hash
         return {**fields, "provenance": self.provenance.model_dump(), "unique_hash": self.unique_hash}
 
     @classmethod
+    def _stream(cls, records: Iterator[dict[str, Any]]) -> Iterator[Self]:
+        unreadable = Unreadable()
+        for record in records:
+            try:
+                result = cls._from_record(record)
+            except (ResultCorruptError, ResultTypeNotRegistered) as error:
+                unreadable.add(record["_id"], error)
+            else:
+                yield result
+        unreadable.report()
+
+    @classmethod
     def _from_record(cls, record: Mapping[str, Any]) -> Self:
         where = f"record {record['_id']}"
         name = str(record.get("result_type_string", ""))
@@ -266,7 +288,12 @@ class Result(BaseModel):  # noqa: PLW1641 - it can change, so it has no hash
                 remedy="Read it with ResultsDBService.find, which returns dicts.",
                 ids=[record["_id"]],
             )
-        stored_class = get_result_from_string(name)
+        try:
+            stored_class = get_result_from_string(name)
+        except ResultTypeNotRegistered as error:
+            raise ResultTypeNotRegistered(
+                error.message, where=where, remedy=error.remedy, result_type_string=name
+            ) from error
         fields = {key: value for key, value in record.items() if key not in ("_id", "unique_hash")}
         try:
             return cls.model_validate(stored_class.model_validate({**fields, "id": record["_id"]}))
