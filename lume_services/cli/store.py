@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -67,26 +68,22 @@ def copy(
         raise QueryError("--from and --to are the same store.", remedy="Give one of them, or both.")
     condition = filter_of(where, query)
     contexts = [_context(source, "--from"), _context(target, "--to")]
+    transfers: list[Transfer] = []
+    errors: list[str] = []
     try:
         _check_there(contexts[0])
         before, after = (context.results_db_service() for context in contexts)
         names = projects(before, project)
         with counting("copied", _total(before, names, condition), quiet=as_json) as advance:
-            transfers, errors = [], []
             for name in names:
-                try:
+                with _noted(errors):
                     transfers.append(copy_results(before, after, name, condition, advance=advance))
-                except (
-                    DecodeError,
-                    ResultCorruptError,
-                ) as error:  # some results cannot be read; the others were copied
-                    errors.append(error)
     finally:
         for context in contexts:
             close_context(context)
     _report(transfers, as_json=as_json)
     if errors:
-        raise errors[0]
+        raise ResultCorruptError("\n".join(errors))
 
 
 def delete(
@@ -159,6 +156,15 @@ def _context(store: str | None, option: str) -> Context:
     from lume_services.config.store import read_store
 
     return build_context(read_store(store, where=option) if store else None)
+
+
+@contextmanager
+def _noted(errors: list[str]) -> Iterator[None]:
+    """Take note of results that cannot be read; all others were copied."""
+    try:
+        yield
+    except (DecodeError, ResultCorruptError) as error:
+        errors.append(str(error))
 
 
 def _check_there(context: Context) -> None:

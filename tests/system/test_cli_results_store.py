@@ -210,15 +210,18 @@ class TestCopy:
     def test_a_damaged_result_is_named_and_the_others_are_copied(
         self, cli: CommandLine, tmp_path: Path
     ) -> None:
+        fill(tmp_path / "old", 3, "beams")
         fill(tmp_path / "old", 3)
         with sqlite3.connect(tmp_path / "old" / "results.sqlite") as connection:
-            connection.execute("UPDATE records SET document = substr(document, 9) WHERE sequence = 2")
-            [(damaged,)] = connection.execute("SELECT id FROM records WHERE sequence = 2")
+            connection.execute("UPDATE records SET document = substr(document, 9) WHERE sequence IN (2, 5)")
+            damaged = [
+                row[0] for row in connection.execute("SELECT id FROM records WHERE sequence IN (2, 5)")
+            ]
         connection.close()
-        done = cli("copy", "--from", "file:old")
+        done = cli("copy", "--from", "file:old", "--where", "inputs.n >= 0")
         assert done.returncode == 1
-        assert damaged in done.stderr
-        assert len(content(cli.store)) == 2
+        assert all(record_id in done.stderr for record_id in damaged)
+        assert len(content(cli.store)) == len(content(cli.store, "beams")) == 2
 
     @pytest.mark.parametrize(
         ("arguments", "message", "code"),
