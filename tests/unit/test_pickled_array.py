@@ -12,7 +12,7 @@ from typing import Any
 import hypothesis.extra.numpy as npst
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lume_services.errors import DecodeError
@@ -62,6 +62,7 @@ def test_arrays(array: Any, protocol: int) -> None:
         assert read_pickled_array(pickle.dumps(array, protocol)).flags.f_contiguous
 
 
+@settings(deadline=None)
 @given(
     npst.arrays(
         npst.boolean_dtypes()
@@ -221,6 +222,7 @@ def test_a_truncated_array_is_refused() -> None:
                 read_pickled_array(data[:length])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 400))
 def test_any_bytes_end_in_an_array_or_an_error(noise: bytes, place: int) -> None:
     data = pickle.dumps(np.arange(9.0), 2)
