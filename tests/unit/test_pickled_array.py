@@ -149,6 +149,8 @@ REFUSED = {
     "a masked array": pickle.dumps(np.ma.array([1, 2]), 2),
     "a scalar": pickle.dumps(np.float64(1), 2),
     "a dtype alone": pickle.dumps(np.dtype("f8"), 2),
+    "a name with an escape": b"c\\x6fs\nsystem\n(Vx\ntR.",
+    "a name with an odd escape": b"c\\ys\nsystem\n(Vx\ntR.",
     "a name alone": b"cnumpy\nndarray\n.",
     "system": GLOBAL_SYSTEM + b"(S'true'\ntR.",
     "system, by an old instruction": b"(S'true'\nios\nsystem\n.",

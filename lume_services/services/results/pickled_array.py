@@ -54,7 +54,7 @@ def read_pickled_array(data: bytes) -> NDArray[Any]:
         return _array(_Machine().run(data))
     except _RefusedError as error:
         why = str(error)
-    except (ValueError, TypeError, LookupError, OverflowError, MemoryError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError, MemoryError, Warning) as error:
         why = f"it is damaged ({error})"
     raise DecodeError(
         f"this is no pickled NumPy array of numbers, text or dates: {why}.",
