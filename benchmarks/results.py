@@ -1,11 +1,15 @@
 """Storing and loading results in the `file` store, against the raw libraries in the same run.
 
-Small results are compared with SQLite itself (one commit each, found by an indexed hash, JSON text), arrays
-with `numpy.save` and `numpy.load`. Nothing is asserted; run it with `python benchmarks/results.py`.
+Small results are compared with SQLite itself: one commit each, JSON text with its SHA-256 beside it, found by
+an indexed hash and checked when it is read, as the store does it. What the store does more is that values
+keep their types, that all processes of a machine may use it, and that an insert is exactly-once. Arrays are
+compared with `numpy.save` and `numpy.load`, which compute no digest. Nothing is asserted; run it with
+`python benchmarks/results.py`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import statistics
@@ -44,15 +48,18 @@ class RawSQLite:
         self.connection = sqlite3.connect(folder / "raw.sqlite", isolation_level=None)
         self.connection.execute("PRAGMA journal_mode = WAL")
         self.connection.execute("PRAGMA synchronous = NORMAL")
-        self.connection.execute("CREATE TABLE results (hash TEXT PRIMARY KEY, document TEXT)")
+        self.connection.execute("CREATE TABLE results (hash TEXT PRIMARY KEY, document BLOB, digest BLOB)")
 
     def insert(self, item: dict[str, Any]) -> None:
-        row = (item["unique_hash"], json.dumps(item))
-        self.connection.execute("INSERT OR IGNORE INTO results VALUES (?, ?)", row)
+        text = json.dumps(item).encode()
+        row = (item["unique_hash"], text, hashlib.sha256(text).digest())
+        self.connection.execute("INSERT OR IGNORE INTO results VALUES (?, ?, ?)", row)
 
     def find(self, unique_hash: str) -> Any:
-        statement = "SELECT document FROM results WHERE hash = ?"
-        return json.loads(self.connection.execute(statement, (unique_hash,)).fetchone()[0])
+        statement = "SELECT document, digest FROM results WHERE hash = ?"
+        text, digest = self.connection.execute(statement, (unique_hash,)).fetchone()
+        assert hashlib.sha256(text).digest() == digest
+        return json.loads(text.decode())
 
 
 def scalars(number: int) -> dict[str, Any]:

@@ -1,33 +1,24 @@
-"""`lume-services results`: find stored results, look at one, take them elsewhere."""
+"""`lume-services results`: find stored results, look at one, write them to a file."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from lume_services.cli import store
 from lume_services.cli.outline import outline
 from lume_services.cli.output import JSONFlag, console, print_json, print_table
-from lume_services.errors import QueryError, ResultNotFoundError, choose_from
+from lume_services.cli.selection import Project, Query, Where, filter_of, found, one
 
-if TYPE_CHECKING:
-    from lume_services.services.results import ResultsDBService
+app = typer.Typer(
+    no_args_is_help=True, help="Find results, and look after their store.", rich_markup_mode=None
+)
 
-app = typer.Typer(no_args_is_help=True, help="Find, show and export results.", rich_markup_mode=None)
-
-Where = Annotated[
-    str | None,
-    typer.Option("--where", "-w", help="Condition, as \"outputs.y < 2e-6 and inputs.mode = 'fast'\"."),
-]
-Query = Annotated[
-    str | None, typer.Option("--query", "-q", help="MongoDB filter as JSON, instead of --where.")
-]
-Project = Annotated[str | None, typer.Option("--project", "-p", help="Only this project.")]
 Sort = Annotated[
     str | None, typer.Option("--sort", help="Path to sort by, as outputs.y; -outputs.y for greatest first.")
 ]
@@ -62,13 +53,15 @@ def list_results(
 ) -> None:
     """List results, the newest first. Arrays are named, not printed."""
     names = fields.split(",") if fields else None
-    found = _found(_filter(where, query), project, sort, limit)
+    records = found(filter_of(where, query), project, sort, limit)
     if as_json:
-        print_json([outline(record) for record in found])
+        print_json([outline(record) for record in records])
     elif names:
-        print_table("Results", ("id", *names), ((_id(r), *(_cell(r, name) for name in names)) for r in found))
+        print_table(
+            "Results", ("id", *names), ((_id(r), *(_cell(r, name) for name in names)) for r in records)
+        )
     else:
-        print_table("Results", ("id", "project", "date", "flow", "outputs"), map(_row, found))
+        print_table("Results", ("id", "project", "date", "flow", "outputs"), map(_row, records))
 
 
 @app.command()
@@ -79,7 +72,7 @@ def show(
     as_json: JSONFlag = False,
 ) -> None:
     """Show one result whole. Arrays are named, not printed."""
-    record = _one(result, project)
+    record = one(result, project)
     if as_json:
         print_json(outline(record))
         return
@@ -108,69 +101,16 @@ def export(
 
     if path is None:
         path = Path(f"results.{form or Format.csv}")
-    records = _found(_filter(where, query), project, sort, limit)
+    records = found(filter_of(where, query), project, sort, limit)
     count = export_results(records, path, file_format=str(form) if form else None)
     typer.echo(f"{count} results written to {path}")
 
 
-def _filter(where: str | None, query: str | None) -> Mapping[str, Any] | None:
-    from lume_services.results import parse_where
-
-    if where and query:
-        raise QueryError("--where and --query are both given.", remedy="Give one of them.")
-    if where:
-        return parse_where(where)
-    try:
-        found = json.loads(query) if query else None
-    except json.JSONDecodeError as error:
-        raise QueryError(
-            f"not valid JSON: {error}.", where="--query", remedy='Write it as \'{"outputs.y": {"$gt": 2}}\'.'
-        ) from error
-    if found is not None and not isinstance(found, dict):
-        raise QueryError("a filter is a JSON object.", where="--query", remedy="As '{\"outputs.y\": 2}'.")
-    return found
-
-
-def _service() -> ResultsDBService:
-    from lume_services.config import current_context
-
-    service: ResultsDBService = current_context().results_db_service()
-    return service
-
-
-def _projects(project: str | None) -> list[str]:
-    known = _service().collections()
-    if project is not None and project not in known:
-        raise ResultNotFoundError(f"there is no project {project!r}.", remedy=choose_from(project, known))
-    return [project] if project else known
-
-
-def _found(
-    query: Mapping[str, Any] | None, project: str | None, sort: str | None, limit: int | None
-) -> Iterator[dict[str, Any]]:
-    service = _service()
-    names = _projects(project)
-    return chain.from_iterable(
-        [service.find(collection=name, query=query, sort=sort, limit=limit) for name in names]
-    )
-
-
-def _one(prefix: str, project: str | None) -> dict[str, Any]:
-    import re
-
-    beginning = {"$regex": f"^{re.escape(prefix)}"}
-    for query in ({"_id": prefix}, {"$or": [{"_id": beginning}, {"unique_hash": beginning}]}):
-        found = list(_found(query, project, None, 2))
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise QueryError(
-                f"several results begin with {prefix!r}.",
-                remedy=f"Write more of it: {', '.join(record['_id'] for record in found)}.",
-            )
-    raise ResultNotFoundError(
-        f"there is no result {prefix!r}.", remedy="`lume-services results list` lists what is there."
-    )
+app.command("import")(store.import_)
+app.command("copy")(store.copy)
+app.command("delete")(store.delete)
+app.command("stats")(store.stats)
+app.command("reindex")(store.reindex)
 
 
 def _id(record: Mapping[str, Any]) -> str:

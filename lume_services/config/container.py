@@ -79,6 +79,12 @@ def _mongodb_results_db(settings: LUMEServicesSettings) -> Any:
     return MongodbResultsDB(**settings.results_db.arguments())
 
 
+def _predecessor_results_db(settings: LUMEServicesSettings) -> Any:
+    from lume_services.services.results.predecessor import PredecessorResultsDB
+
+    return PredecessorResultsDB(**settings.results_db.arguments())
+
+
 def _plugin_results_db(settings: LUMEServicesSettings) -> Any:
     from lume_services.services.results import ResultsDB
 
@@ -165,6 +171,9 @@ class Context(containers.DeclarativeContainer):
         ),
         mongodb=providers.Resource(
             _closed_at_the_end, providers.ThreadSafeSingleton(_mongodb_results_db, settings)
+        ),
+        predecessor=providers.Resource(
+            _closed_at_the_end, providers.ThreadSafeSingleton(_predecessor_results_db, settings)
         ),
         plugin=providers.Resource(
             _closed_at_the_end, providers.ThreadSafeSingleton(_plugin_results_db, settings)

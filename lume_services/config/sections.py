@@ -105,10 +105,9 @@ class Hdf5ResultsDBSection(Section):
     )
 
 
-class MongodbResultsDBSection(Section):
-    """Results in MongoDB."""
+class MongodbServerSection(Section):
+    """A database on a MongoDB server."""
 
-    type: Literal["mongodb"] = "mongodb"
     uri: SecretStr | None = Field(
         default=None, description="Connection string; takes the place of host, port, username, password."
     )
@@ -119,14 +118,26 @@ class MongodbResultsDBSection(Section):
     database: str = Field(default="lume_services", min_length=1, description="Name of the database.")
     authmechanism: str = Field(default="DEFAULT", description="Authentication mechanism of the driver.")
     options: Options = Field(default={}, description="Further options of the driver, as JSON.")
-    blob_threshold: int = Field(
-        default=65536, ge=0, description="Arrays of at least this many bytes are kept in GridFS."
-    )
     timeout_seconds: float = Field(
         default=10.0,
         gt=0,
         description="Seconds to wait for a server that is away, and for each of its answers.",
     )
+
+
+class MongodbResultsDBSection(MongodbServerSection):
+    """Results in MongoDB."""
+
+    type: Literal["mongodb"] = "mongodb"
+    blob_threshold: int = Field(
+        default=65536, ge=0, description="Arrays of at least this many bytes are kept in GridFS."
+    )
+
+
+class PredecessorResultsDBSection(MongodbServerSection):
+    """What SLAC's lume-services before this one has kept in MongoDB; for reading only."""
+
+    type: Literal["predecessor"]
 
 
 # filesystems --------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from lume_services.config.sections import (
     MountedFilesystemSection,
     MountedFilesystemShorthand,
     PluginSection,
+    PredecessorResultsDBSection,
     PrefectSection,
     Section,
     WorkerSection,
@@ -39,6 +40,10 @@ RESULTS_DB_SECTIONS: dict[str, type[Section]] = {
     "file": FileResultsDBSection,
     "hdf5": Hdf5ResultsDBSection,
     "mongodb": MongodbResultsDBSection,
+    "predecessor": PredecessorResultsDBSection,
+}
+_INFERRED_RESULTS_DB = {
+    kind: section for kind, section in RESULTS_DB_SECTIONS.items() if kind != "predecessor"
 }
 FILESYSTEM_SECTIONS: dict[str, type[Section]] = {
     "local": LocalFilesystemSection,
@@ -55,6 +60,7 @@ ResultsDBSection = Annotated[
     Annotated[FileResultsDBSection, Tag("file")]
     | Annotated[Hdf5ResultsDBSection, Tag("hdf5")]
     | Annotated[MongodbResultsDBSection, Tag("mongodb")]
+    | Annotated[PredecessorResultsDBSection, Tag("predecessor")]
     | Annotated[PluginSection, Tag("plugin")],
     Discriminator(lambda section: _kind(section, RESULTS_DB_SECTIONS)),
 ]
@@ -131,7 +137,7 @@ class LUMEServicesSettings(BaseSettings):
     @field_validator("results_db", mode="before")
     @classmethod
     def _results_db_type(cls, section: Any) -> Any:
-        section = infer_type(from_json(section), default="file", hints=RESULTS_DB_SECTIONS)
+        section = infer_type(from_json(section), default="file", hints=_INFERRED_RESULTS_DB)
         return known_type(section, group="lume_services.results_db", packaged=RESULTS_DB_SECTIONS)
 
     @field_validator("filesystems", mode="before")

@@ -26,6 +26,11 @@ _READERS: dict[str, type[YamlConfigSettingsSource | TomlConfigSettingsSource]] =
 }
 
 
+def is_config_file(name: str) -> bool:
+    """Tell whether a name ends as that of a configuration file does."""
+    return Path(name).suffix.lower() in _READERS
+
+
 class DotEnvSource(DotEnvSettingsSource):
     """The file `.env`, which may hold the variables of other programs too."""
 
@@ -66,7 +71,7 @@ def config_file_source(
         return reader(settings_cls, path)
     except OSError as error:
         raise _unreadable(
-            path, f"cannot be read: {error.strerror}.", "Correct LUME_CONFIG_FILE or the file's permissions."
+            path, f"cannot be read: {error.strerror}.", "Correct its name or its permissions."
         ) from error
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise _unreadable(path, f"cannot be parsed: {error}", "Correct the file.") from error

@@ -42,13 +42,18 @@ def export_results(records: Records, path: str | Path, *, file_format: str | Non
         OSError: The file cannot be written.
     """
     path = Path(path)
-    chosen = file_format or _SUFFIXES.get(path.suffix, path.suffix.removeprefix("."))
+    chosen = file_format or format_of(path)
     if chosen not in _FORMATS:
         raise SerializationError(
             f"there is no export format {chosen!r}. {choose_from(chosen, _FORMATS)}", where=str(path)
         )
     with atomic_path(path) as unfinished:
         return _FORMATS[chosen](records, unfinished)
+
+
+def format_of(path: Path) -> str:
+    """Return the format that the suffix of a file means."""
+    return _SUFFIXES.get(path.suffix, path.suffix.removeprefix("."))
 
 
 def _write_csv(records: Records, path: Path) -> int:

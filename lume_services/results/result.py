@@ -24,7 +24,13 @@ from pydantic import (
 )
 
 from lume_services.config import current_context
-from lume_services.errors import MultipleResultsError, ResultCorruptError, ResultNotFoundError, choose_from
+from lume_services.errors import (
+    MultipleResultsError,
+    ResultCorruptError,
+    ResultNotFoundError,
+    ResultTypeNotRegistered,
+    choose_from,
+)
 from lume_services.results.provenance import Provenance, current_flow_id
 from lume_services.results.registry import (
     get_result_from_string,
@@ -34,7 +40,9 @@ from lume_services.results.registry import (
 )
 from lume_services.services.results import ResultsDBService
 from lume_services.services.results.paths import Path, splits
+from lume_services.services.results.record import hash_of
 from lume_services.services.results.selection import SortSpec
+from lume_services.services.results.unreadable import Unreadable
 from lume_services.values import decode, encode, fingerprint
 from lume_services.values.document import dumps, loads
 from lume_services.values.registry import kind_of
@@ -138,7 +146,7 @@ class Result(BaseModel):  # noqa: PLW1641 - it can change, so it has no hash
     @property
     def unique_hash(self) -> str:
         """The fingerprint of what `unique_on` names, as it is now."""
-        return fingerprint({path: fingerprint(self._at(path), where=path) for path in self.unique_on})
+        return hash_of({path: self._at(path) for path in self.unique_on})
 
     def insert(self, results_db_service: ResultsDBService | None = None) -> str:
         """Store the result, once: an equal one that is stored already stays as it is.
@@ -157,7 +165,7 @@ class Result(BaseModel):  # noqa: PLW1641 - it can change, so it has no hash
             context = current_context()
             results_db_service = context.results_db_service()
             self.provenance.backend = context.settings().backend
-        self.id = results_db_service.insert_one(self._record(), collection=self.project_name)
+        self.id = results_db_service.insert_one(self.as_record(), collection=self.project_name)
         return self.id
 
     def unique_rep(self) -> dict[str, Any]:
@@ -220,11 +228,14 @@ class Result(BaseModel):  # noqa: PLW1641 - it can change, so it has no hash
         skip: int = 0,
         results_db_service: ResultsDBService | None = None,
     ) -> Iterator[Self]:
-        """Stream the results of this class and its subclasses that match; see `ResultsDB.find`."""
+        """Stream the results of this class and its subclasses that match; see `ResultsDB.find`.
+
+        One that cannot be loaded does not end the stream: all others come, then the error.
+        """
         records = _service(results_db_service).find(
             collection=project_name, query=cls._of_this_type(query), sort=sort, limit=limit, skip=skip
         )
-        return map(cls._from_record, records)
+        return cls._stream(records)
 
     @classmethod
     def latest(
@@ -247,11 +258,24 @@ class Result(BaseModel):  # noqa: PLW1641 - it can change, so it has no hash
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return fingerprint(self._record()) == fingerprint(other._record())
+        return fingerprint(self.as_record()) == fingerprint(other.as_record())
 
-    def _record(self) -> dict[str, Any]:
+    def as_record(self) -> dict[str, Any]:
+        """Return the fields as the store keeps them."""
         fields = {name: getattr(self, name) for name in type(self).model_fields if name != "id"}
         return {**fields, "provenance": self.provenance.model_dump(), "unique_hash": self.unique_hash}
+
+    @classmethod
+    def _stream(cls, records: Iterator[dict[str, Any]]) -> Iterator[Self]:
+        unreadable = Unreadable()
+        for record in records:
+            try:
+                result = cls._from_record(record)
+            except (ResultCorruptError, ResultTypeNotRegistered) as error:
+                unreadable.add(record["_id"], error)
+            else:
+                yield result
+        unreadable.report()
 
     @classmethod
     def _from_record(cls, record: Mapping[str, Any]) -> Self:
@@ -264,7 +288,12 @@ class Result(BaseModel):  # noqa: PLW1641 - it can change, so it has no hash
                 remedy="Read it with ResultsDBService.find, which returns dicts.",
                 ids=[record["_id"]],
             )
-        stored_class = get_result_from_string(name)
+        try:
+            stored_class = get_result_from_string(name)
+        except ResultTypeNotRegistered as error:
+            raise ResultTypeNotRegistered(
+                error.message, where=where, remedy=error.remedy, result_type_string=name
+            ) from error
         fields = {key: value for key, value in record.items() if key not in ("_id", "unique_hash")}
         try:
             return cls.model_validate(stored_class.model_validate({**fields, "id": record["_id"]}))

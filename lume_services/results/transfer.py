@@ -1,19 +1,26 @@
-"""Results go from one store to another, directly or by way of an HDF5 export."""
+"""Results go from one store to another, directly or by way of an export."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from lume_services.errors import DecodeError, ResultCorruptError
+from lume_services.errors import BlobCorruptError, LUMEServicesError, ResultCorruptError
+from lume_services.results.exported import read_export
+from lume_services.results.plain import is_table
 from lume_services.services.results import ResultsDBService
+from lume_services.services.results.record import ID, UNIQUE_HASH
 from lume_services.values import fingerprint
 
-Advance = Callable[[int], None]
+Advance: TypeAlias = Callable[[int], None]
 """Is called with the number of records done since the last call."""
+Record: TypeAlias = Mapping[str, Any]
+
+_BATCH_RECORDS = 100
+_BATCH_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -22,8 +29,8 @@ class Transfer:
 
     Attributes:
         collection: The collection.
-        copied: Records that were not there before.
-        present: Records that were.
+        copied: Records that were not there before; each was read back and is equal.
+        present: Records that were; they are left as they are.
     """
 
     collection: str
@@ -52,78 +59,126 @@ def copy_results(
         advance: Is told of progress.
 
     Raises:
-        ResultCorruptError: A result reads back from the target otherwise than it was read from the source.
+        ResultCorruptError: A result reads back from the target otherwise than it was read from the source;
+            or, after all others were copied, some cannot be read.
     """
-    copied = present = 0
-    for record in source.find(collection=collection, query=query):
-        if _store(record, target, collection):
-            copied += 1
-        else:
-            present += 1
-        advance(1)
-    return Transfer(collection, copied, present)
+    done = copied = 0
+    damaged: list[BlobCorruptError] = []
+    for batch in _batches(source.find(collection=collection, query=query)):
+        copied += _store_readable(batch, target, collection, damaged)
+        done += len(batch)
+        advance(len(batch))
+    if damaged:
+        raise damaged[0]
+    return Transfer(collection, copied, done - copied)
 
 
 def import_results(
-    path: str | Path, target: ResultsDBService, *, advance: Advance = lambda _: None
+    path: str | Path,
+    target: ResultsDBService,
+    *,
+    file_format: str | None = None,
+    advance: Advance = lambda _: None,
 ) -> list[Transfer]:
-    """Store the results of an HDF5 export, each in the collection that it came from.
+    """Store the results of an export, each in the collection that it came from, and compare each.
 
     Args:
-        path: The file that `export_results` wrote in format `hdf5`.
+        path: The file that `export_results` wrote.
         target: The store to write.
+        file_format: `hdf5`, `json` or `jsonl`; default: by the suffix of the path.
         advance: Is told of progress.
 
     Returns:
         What became of them, by collection.
 
     Raises:
-        DecodeError: The file is not such an export.
+        SerializationError: The format is not one of them.
+        DecodeError: The file is not such an export, or JSON has not kept a result exactly. The results
+            before it are stored.
         ResultCorruptError: A result reads back from the store otherwise than it is in the file.
     """
-    import h5py
-
-    from lume_services.values.hdf5 import read_value
-
+    done: Counter[str] = Counter()
     copied: Counter[str] = Counter()
-    present: Counter[str] = Counter()
-    with h5py.File(path, "r") as file:
-        for name in file:
-            record = read_value(file[name])
-            collection = _collection_of(record, f"{path}: {name}")
-            (copied if _store(record, target, collection) else present)[collection] += 1
-            advance(1)
-    return [Transfer(name, copied[name], present[name]) for name in sorted({*copied, *present})]
+    for batch in _batches(read_export(path, file_format=file_format)):
+        by_collection: dict[str, list[Record]] = {}
+        for record in batch:
+            by_collection.setdefault(record["project_name"], []).append(record)
+        for name, records in by_collection.items():
+            copied[name] += _store(records, target, name)
+            done[name] += len(records)
+        advance(len(batch))
+    return [Transfer(name, copied[name], done[name] - copied[name]) for name in sorted(done)]
 
 
-def _collection_of(record: Any, where: str) -> str:
-    name = record.get("project_name") if isinstance(record, dict) else None
-    if not isinstance(name, str) or "unique_hash" not in record:
-        raise DecodeError(
-            "this is no exported result: it has no project_name or no unique_hash.",
-            where=where,
-            remedy="Import what `results export --format hdf5` wrote.",
-        )
-    return name
+def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
+    """Yield the records in lists, so many that the arrays of each list fit into memory."""
+    batch: list[Record] = []
+    nbytes = 0
+    try:
+        for record in records:
+            batch.append(record)
+            nbytes += _nbytes(record)
+            if len(batch) == _BATCH_RECORDS or nbytes >= _BATCH_BYTES:
+                yield batch
+                batch, nbytes = [], 0
+    except LUMEServicesError:  # at the end of the stream, of those that cannot be read
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
 
 
-def _store(record: Mapping[str, Any], target: ResultsDBService, collection: str) -> bool:
-    """Store a record unless it is there; return whether it was stored."""
-    item = {key: value for key, value in record.items() if key != "_id"}
-    by_hash = {"unique_hash": item["unique_hash"]}
-    if target.count(collection=collection, query=by_hash):
-        return False
-    target.insert_one(item, collection=collection)
-    _compare(item, target.find_one(collection=collection, query=by_hash), collection)
-    return True
+def _nbytes(value: Any) -> int:
+    """Return the size of the arrays in a value, read or not."""
+    if isinstance(value, Mapping) or is_table(value):
+        return sum(_nbytes(item) for _, item in value.items())
+    if isinstance(value, list | tuple):
+        return sum(map(_nbytes, value))
+    return len(value) if isinstance(value, bytes) else getattr(value, "nbytes", 0)
 
 
-def _compare(item: Mapping[str, Any], stored: Mapping[str, Any] | None, collection: str) -> None:
-    found = {key: value for key, value in (stored or {}).items() if key != "_id"}
-    if fingerprint(found) != fingerprint(item):
-        raise ResultCorruptError(
-            f"the result {item['unique_hash']} reads back otherwise than it was written.",
-            where=f"collection {collection!r}",
-            remedy="Check the disk of the target, delete the result there, and copy again.",
-            ids=[str((stored or {}).get("_id"))],
-        )
+def _store_readable(
+    records: Sequence[Record], target: ResultsDBService, collection: str, damaged: list[BlobCorruptError]
+) -> int:
+    """Do as `_store`; leave out records with damaged arrays, and note the errors."""
+    try:
+        return _store(records, target, collection)
+    except BlobCorruptError as error:
+        if len(records) > 1:
+            return sum(_store_readable([record], target, collection, damaged) for record in records)
+        damaged.append(error)
+        return 0
+
+
+def _store(records: Sequence[Record], target: ResultsDBService, collection: str) -> int:
+    """Store those of the records that are not there, and compare them; return how many."""
+    items = {
+        record[UNIQUE_HASH]: {key: value for key, value in record.items() if key != ID} for record in records
+    }
+    there = target.find(collection=collection, query=_one_of(items), fields=[UNIQUE_HASH])
+    for record in there:
+        items.pop(record[UNIQUE_HASH])
+    if items:
+        target.insert_many(items.values(), collection=collection)
+        _compare(items, target.find(collection=collection, query=_one_of(items)), collection)
+    return len(items)
+
+
+def _one_of(items: Mapping[str, Record]) -> dict[str, Any]:
+    return {UNIQUE_HASH: {"$in": list(items)}}
+
+
+def _compare(items: Mapping[str, Record], stored: Iterable[Record], collection: str) -> None:
+    found = {
+        record[UNIQUE_HASH]: fingerprint({key: value for key, value in record.items() if key != ID})
+        for record in stored
+    }
+    for unique_hash, item in items.items():
+        if found.get(unique_hash) != fingerprint(item):
+            raise ResultCorruptError(
+                f"the result {unique_hash} reads back otherwise than it was written.",
+                where=f"collection {collection!r}",
+                remedy="Check the disk of the target, delete the result there, and copy again.",
+                hashes=[unique_hash],
+            )

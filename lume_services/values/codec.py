@@ -34,7 +34,9 @@ TYPES = "$types"
 DEFAULT_THRESHOLD = 1 << 16
 
 _PLAIN: tuple[type[Any], ...] = (str, int, float, bytes)
-_SCALARS = frozenset({*_PLAIN, bool, type(None), datetime})
+_AS_THEY_ARE = frozenset({float, bool, type(None)})
+_UNTAGGED = frozenset({*_PLAIN, *_AS_THEY_ARE})
+_SCALARS = frozenset({*_PLAIN, *_AS_THEY_ARE, datetime})
 
 
 def encode(
@@ -122,17 +124,21 @@ class _Encoder:
 
     def mapping(self, value: dict[Any, Any]) -> Document:
         self._trail.enter(value)
+        steps = self._trail.steps
         documents: dict[Any, Document] = {}
-        pairs: list[Document] = []
         plain = TYPE not in value and TYPES not in value
         for key, item in value.items():
-            self._trail.steps.append(key)
-            documents[key] = self.value(item)
-            pairs.append([self.value(key), documents[key]])
-            plain = plain and type(key) is str
-            self._trail.steps.pop()
+            steps.append(key)
+            documents[key] = item if type(item) in _AS_THEY_ARE else self.value(item)
+            if type(key) is str:
+                self.text(key)
+            else:
+                plain = False
+            steps.pop()
         self._trail.leave(value)
-        return types_beside(documents) if plain else {TYPE: "dict", "value": pairs}
+        if plain:
+            return types_beside(documents)
+        return {TYPE: "dict", "value": [[self.value(key), item] for key, item in documents.items()]}
 
     def kind(self, value: Any) -> Document:
         kind = kind_or_fail(value, self._trail)
@@ -177,14 +183,14 @@ class _Decoder:
         self._source = source
 
     def value(self, document: Document) -> Any:
+        if type(document) in _UNTAGGED:
+            return document
         if isinstance(document, dict):
             return self.tagged(document) if TYPE in document else self.mapping(document)
         if isinstance(document, list):
             return self.sequence(document)
         if isinstance(document, datetime) and document.utcoffset() is not None:
             return document.astimezone(UTC)
-        if document is None or isinstance(document, bool):
-            return document
         for plain in _PLAIN:  # a store may give subclasses, as BSON does
             if isinstance(document, plain):
                 return plain(document)
@@ -202,21 +208,28 @@ class _Decoder:
 
     def mapping(self, document: dict[str, Any]) -> dict[str, Any]:
         self._trail.enter(document)
+        steps = self._trail.steps
         types = self.types(document)
         values = {}
         for key, item in document.items():
+            if type(item) in _UNTAGGED and type(key) is str and key not in types:
+                values[key] = item  # most are so; the rest of this loop would give the same
+                continue
             if key == TYPES:
                 continue
-            self._trail.steps.append(key)
+            steps.append(key)
             if not isinstance(key, str):
                 raise self._trail.fail("the keys of a document are text.")
-            values[key] = self.tagged({**types[key], "value": item}) if key in types else self.value(item)
-            self._trail.steps.pop()
+            tagged = key in types
+            values[key] = self.tagged({**types[key], "value": item}) if tagged else self.value(item)
+            steps.pop()
         self._trail.leave(document)
         return values
 
     def types(self, document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        types = document.get(TYPES, {})
+        if TYPES not in document:
+            return {}
+        types = document[TYPES]
         if not isinstance(types, dict) or not all(isinstance(part, dict) for part in types.values()):
             raise self._trail.fail(f"its {TYPES} is damaged.")
         return types

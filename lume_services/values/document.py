@@ -36,8 +36,7 @@ def dumps(document: Document) -> str:
     Raises:
         EncodeError: The document holds something that is not part of one, or is too deep.
     """
-    plain = _Writer().value(document)
-    return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(_Writer().value(document))
 
 
 def loads(text: str) -> Document:
@@ -47,9 +46,7 @@ def loads(text: str) -> Document:
         DecodeError: The text is not JSON, or not a document.
     """
     try:
-        document: Document = json.loads(
-            text, object_hook=_untag, parse_int=_int64, parse_constant=_refuse_constant
-        )
+        document: Document = _DECODER.decode(text)
     except (ValueError, TypeError, RecursionError) as error:
         raise DecodeError(
             f"This text is not a stored document: {error}.",
@@ -63,7 +60,7 @@ class _Writer:
         self._trail = Trail("document", EncodeError, limit=MAX_DEPTH + _ROOM_FOR_THE_RECORD)
 
     def value(self, node: Any) -> Any:
-        if node is None or isinstance(node, bool | str):
+        if type(node) in _AS_THEY_ARE:
             return node
         write = _WRITERS.get(type(node))
         if write is None:
@@ -102,19 +99,21 @@ class _Writer:
 
     def mapping(self, node: dict[str, Any]) -> Any:
         self._trail.enter(node)
-        pairs = []
+        steps = self._trail.steps
+        plain = {}
         for key, item in node.items():
-            self._trail.steps.append(key)
+            steps.append(key)
             if not isinstance(key, str):
                 raise self._trail.fail("the keys of a document are text.", "Encode the value first.")
-            pairs.append((key, self.value(item)))
-            self._trail.steps.pop()
+            plain[key] = item if type(item) in _AS_THEY_ARE else self.value(item)
+            steps.pop()
         self._trail.leave(node)
-        if len(pairs) == 1 and pairs[0][0] in _READERS:
-            return {"$dict": [list(pair) for pair in pairs]}
-        return dict(pairs)
+        if len(plain) == 1 and not _READERS.keys().isdisjoint(plain):
+            return {"$dict": [list(pair) for pair in plain.items()]}
+        return plain
 
 
+_AS_THEY_ARE = frozenset({type(None), bool, str})
 _WRITERS: dict[type, Callable[[_Writer, Any], Any]] = {
     int: _Writer.integer,
     float: _Writer.number,
@@ -174,3 +173,7 @@ def _int64(text: str) -> int:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_DECODER = json.JSONDecoder(object_hook=_untag, parse_int=_int64, parse_constant=_refuse_constant)

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lume_services.errors import DecodeError, ResultCorruptError
+from lume_services.errors import BlobCorruptError, DecodeError, ResultCorruptError
 from lume_services.files import HDF5File
-from lume_services.results import Result, copy_results, export_results, import_results
+from lume_services.results import Result, copy_results, export_results, import_results, transfer
 from lume_services.services.results import ResultsDBService
 from lume_services.services.results.file import FileResultsDB
 from lume_services.values import fingerprint
@@ -48,7 +48,7 @@ def test_copy_is_exact_and_resumed_by_doing_it_again(stores):
     second = copy_results(source, target, "p", advance=seen.append)
     assert (first.copied, first.present) == (2, 0)
     assert (second.copied, second.present) == (3, 2)
-    assert seen == [1] * 5
+    assert sum(seen) == 5
     assert content(target) == content(source)
 
 
@@ -74,14 +74,34 @@ def test_a_target_that_changes_what_it_stores_is_noticed(stores):
     fill(source, 1)
 
     class Forgetful:
-        def count(self, **_):
-            return 0
+        def insert_many(self, items, **_):
+            self.items = list(items)
 
-        def insert_one(self, item, **_):
-            return "id"
+        def find(self, **_):
+            return iter([{"_id": "id", "unique_hash": item["unique_hash"]} for item in self.items])
 
-        def find_one(self, **_):
-            return {"_id": "id"}
+        items = ()
 
     with pytest.raises(ResultCorruptError, match="reads back otherwise"):
         copy_results(source, Forgetful(), "p")
+
+
+def test_many_are_copied_in_batches_of_bounded_size(stores, monkeypatch):
+    source, target = stores
+    fill(source, 7)
+    monkeypatch.setattr(transfer, "_BATCH_BYTES", 2 * 160_000)
+    seen = []
+    copy_results(source, target, "p", advance=seen.append)
+    assert seen == [2, 2, 2, 1]
+    assert content(target) == content(source)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff"])
+def test_a_result_that_cannot_be_read_does_not_hide_the_others(stores, damage):
+    source, target = stores
+    fill(source, 3)
+    blob = next(source._results_db().path.glob("blobs/??/*"))
+    blob.write_bytes(damage + blob.read_bytes()[1:] if damage else b"")
+    with pytest.raises(BlobCorruptError, match=blob.name):
+        copy_results(source, target, "p")
+    assert len(content(target)) == 2

@@ -354,6 +354,21 @@ def test_records_that_are_no_results(service: ResultsDBService) -> None:
         Result.load_from_query("p", {}, service)
 
 
+def test_a_result_that_cannot_be_loaded_does_not_hide_the_others(service: ResultsDBService) -> None:
+    first = Result(project_name="p", outputs={"n": 0}).insert(service)
+    unknown = service.insert_one({"result_type_string": "not.here:R"}, collection="p")
+    foreign = service.insert_one({"a": 1}, collection="p")
+    last = Result(project_name="p", outputs={"n": 1}).insert(service)
+    stream = Result.find("p", results_db_service=service)
+    assert [next(stream).id, next(stream).id] == [first, last]
+    with pytest.raises(ResultCorruptError, match="2 records cannot be read") as caught:
+        next(stream)
+    assert caught.value.ids == [unknown, foreign]
+    service.delete(collection="p", query={"_id": foreign})
+    with pytest.raises(ResultTypeNotRegistered, match=f"record {unknown}: .*'not.here:R'"):
+        list(Result.find("p", results_db_service=service))
+
+
 # types --------------------------------------------------------------------------------------------
 
 

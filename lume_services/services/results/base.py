@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar, cast
 
-from lume_services.errors import DecodeError, LUMEServicesError, ResultCorruptError, ResultsDBError
-from lume_services.services.results.record import ID, Record, StoredRecord, unique_hash_of
+from lume_services.errors import LUMEServicesError, ResultsDBError
+from lume_services.services.results.record import ID, UNIQUE_HASH, Record, StoredRecord, unique_hash_of
 from lume_services.services.results.selection import Selection, SortSpec
+from lume_services.services.results.stats import CollectionStats
+from lume_services.services.results.unreadable import Unreadable
 from lume_services.values.blobs import BlobReader
 from lume_services.values.codec import DEFAULT_THRESHOLD, decode
 
@@ -174,6 +176,9 @@ class ResultsDB(ABC):
         sort: SortSpec | None = None,
     ) -> dict[str, Any] | None:
         """Return the first of the records that `find` gives, or None."""
+        name = _name_in(query)
+        if name is not None and fields is None and sort is None:
+            return self._get(collection, *name)
         found = list(self.find(collection=collection, query=query, fields=fields, sort=sort, limit=1))
         return found[0] if found else None
 
@@ -192,10 +197,15 @@ class ResultsDB(ABC):
         _check_collection(collection)
         if not query:
             return self._count(collection)
-        unreadable = _Unreadable()
+        unreadable = Unreadable()
         count = sum(1 for _ in self._documents(collection, selection, unreadable))
         unreadable.report()
         return count
+
+    def stats(self, *, collection: str) -> CollectionStats:
+        """Return what a collection holds. All its records are read, but no array."""
+        _check_collection(collection)
+        return CollectionStats.of(collection, self._scan(collection, Selection.of()).records)
 
     def delete(self, *, collection: str, query: Mapping[str, Any]) -> int:
         """Delete the records that match, and the blobs that no other record refers to.
@@ -217,7 +227,7 @@ class ResultsDB(ABC):
         if not query or list(query) == [ID]:
             ids = [record.id for record in self._scan(collection, selection).records]
         else:
-            unreadable = _Unreadable()
+            unreadable = Unreadable()
             ids = [document[ID] for document in self._documents(collection, selection, unreadable)]
             unreadable.report()
         return sum(self._delete(collection, batch) for batch in batches(ids, _BATCH_ITEMS))
@@ -273,6 +283,10 @@ class ResultsDB(ABC):
     def _scan(self, collection: str, selection: Selection) -> Scan:
         """Return the records that may match a selection."""
 
+    def _named(self, collection: str, name: str, text: str) -> Iterable[StoredRecord]:
+        """Return the records with this `_id` or `unique_hash`: one or none."""
+        return self._scan(collection, Selection.of({name: text})).records
+
     @abstractmethod
     def _fetch(self, collection: str, ids: Sequence[str]) -> Iterator[StoredRecord]:
         """Yield the records of these ids in their order; those that are gone are left out."""
@@ -291,29 +305,43 @@ class ResultsDB(ABC):
 
     # finding --------------------------------------------------------------------------------------
 
+    def _get(self, collection: str, name: str, text: str) -> dict[str, Any] | None:
+        """Find one record by its `_id` or `unique_hash`: the commonest query, which needs no compiling."""
+        _check_collection(collection)
+        for record in self._named(collection, name, text):
+            document = record.document()
+            if document.get(name) == text:
+                return self._value(document)
+        return None
+
+    def _value(self, document: dict[str, Any]) -> dict[str, Any]:
+        record_id = document[ID]
+        value: Any = decode(document, source=_BlobsOfRecord(self, record_id), where=f"record {record_id}")
+        return cast("dict[str, Any]", value)
+
     def _values(self, collection: str, selection: Selection) -> Iterator[dict[str, Any]]:
-        unreadable = _Unreadable()
+        unreadable = Unreadable()
         for document in self._documents(collection, selection, unreadable):
-            record_id = document[ID]
-            source = _BlobsOfRecord(self, record_id)
             try:
-                value: Any = decode(selection.projected(document), source=source, where=f"record {record_id}")
-            except DecodeError as error:
-                unreadable.add(record_id, error)
+                value = self._value(selection.projected(document))
+            except ResultsDBError:
+                raise
+            except LUMEServicesError as error:
+                unreadable.add(document[ID], error)
             else:
                 yield value
         unreadable.report()
 
     def _damaged(self) -> dict[str, str]:
         """Return what is wrong with each record that cannot be read, by id."""
-        unreadable = _Unreadable()
+        unreadable = Unreadable()
         for collection in self.collections():
             for _ in unreadable.skip(self._scan(collection, Selection.of()).records):
                 pass
         return unreadable.messages()
 
     def _documents(
-        self, collection: str, selection: Selection, unreadable: _Unreadable
+        self, collection: str, selection: Selection, unreadable: Unreadable
     ) -> Iterator[dict[str, Any]]:
         scan = self._scan(collection, selection)
         found = filter(selection.query.matches, unreadable.skip(scan.records))
@@ -336,41 +364,12 @@ class _BlobsOfRecord:
         return self._store._open_blob(digest, self._record_id)  # noqa: SLF001
 
 
-class _Unreadable:
-    """The records that could not be read, for one error when all others are through."""
-
-    def __init__(self) -> None:
-        self._errors: dict[str, LUMEServicesError] = {}
-
-    def add(self, record_id: str, error: LUMEServicesError) -> None:
-        self._errors[record_id] = error
-
-    def skip(self, records: Iterator[StoredRecord]) -> Iterator[dict[str, Any]]:
-        """Yield the documents of those that can be read."""
-        for record in records:
-            try:
-                document = record.document()
-            except ResultCorruptError as error:
-                self.add(record.id, error)
-            else:
-                yield document
-
-    def messages(self) -> dict[str, str]:
-        """Return the messages of the errors by the id of the record."""
-        return {record_id: error.message for record_id, error in self._errors.items()}
-
-    def report(self) -> None:
-        """Raise the error, if there were any."""
-        if not self._errors:
-            return
-        first, *others = self._errors.values()
-        if not others:
-            raise first
-        raise ResultCorruptError(
-            f"{len(self._errors)} records cannot be read: {', '.join(self._errors)}. The first: {first}",
-            remedy=f'Restore the store from a backup, or delete them with {{"{ID}": {{"$in": […]}}}}.',
-            ids=list(self._errors),
-        ) from first
+def _name_in(query: Mapping[str, Any] | None) -> tuple[str, str] | None:
+    """Return what a query names a record by, `_id` or `unique_hash`, where it says nothing else."""
+    if query is None or len(query) != 1:
+        return None
+    [(name, text)] = query.items()
+    return (name, text) if name in (ID, UNIQUE_HASH) and type(text) is str else None
 
 
 def _check_collection(collection: str) -> None:

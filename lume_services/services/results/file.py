@@ -117,6 +117,10 @@ class FileResultsDB(ResultsDB):
         return self._tables.scan(collection, selection)
 
     @override
+    def _named(self, collection: str, name: str, text: str) -> Iterator[StoredRecord]:
+        return self._tables.named(collection, name, text)
+
+    @override
     def _fetch(self, collection: str, ids: Sequence[str]) -> Iterator[StoredRecord]:
         return self._tables.fetch(collection, ids)
 

@@ -177,6 +177,10 @@ class Hdf5ResultsDB(ResultsDB):
         return self._index.scan(collection, selection)
 
     @override
+    def _named(self, collection: str, name: str, text: str) -> Iterator[StoredRecord]:
+        return self._index.named(collection, name, text)
+
+    @override
     def _fetch(self, collection: str, ids: Sequence[str]) -> Iterator[StoredRecord]:
         return self._index.fetch(collection, ids)
 

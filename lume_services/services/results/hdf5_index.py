@@ -234,7 +234,7 @@ class FileIndex(RecordTables):
             return [value for (value,) in connection.execute(statement, parameters)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _ChangedRecord(StoredRecord):
     """A record whose file was changed after the index read it."""
 

@@ -20,22 +20,20 @@ be left, go on after the server was restarted, or after a fork.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from bson import Binary, Int64, ObjectId
-from bson.codec_options import CodecOptions, DatetimeConversion
+from bson import Binary, Int64
 from pydantic import SecretStr
 from pymongo import ASCENDING, IndexModel
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
 from typing_extensions import override
 
-from lume_services.errors import BlobCorruptError, ResultsDBError
+from lume_services.errors import BlobCorruptError, ResultCorruptError, ResultsDBError
 from lume_services.services.results.base import Reindexed, ResultsDB, Scan, batches
-from lume_services.services.results.mongodb_blobs import BlobBucket, only_duplicates, prepare
+from lume_services.services.results.mongodb_blobs import BlobBucket, prepare
 from lume_services.services.results.mongodb_filter import (
     DOCUMENT,
     LEFT_OUT,
@@ -45,6 +43,17 @@ from lume_services.services.results.mongodb_filter import (
     field,
     prefilter,
     searchable,
+)
+from lume_services.services.results.mongodb_records import (
+    find_page,
+    find_records,
+    following,
+    insert_records,
+    keys_of,
+    make_indices,
+    name_of,
+    not_empty,
+    referred_to,
 )
 from lume_services.services.results.mongodb_server import MongoServer, Tree
 from lume_services.services.results.order import order_key
@@ -58,8 +67,7 @@ from lume_services.values.codec import DEFAULT_THRESHOLD
 T = TypeVar("T")
 P = ParamSpec("P")
 
-_PREFIX = "results."
-_SPECIAL = re.compile(r"[%$.\0]")
+_FORMAT = 1
 _LARGEST_TEXT = 1 << 18
 _ATTEMPTS = 10
 _FIRST_PAGE = 8
@@ -68,7 +76,6 @@ _PAGE = 4096
 _PAGE_BYTES = 16 << 20
 _OVERHEAD = 200
 _FETCH = 256
-_READ = {"text": 1, "digest": 1, "body": 1, MODIFIED: 1}
 _OURS = {ID: {"$gt": ""}, MODIFIED: {"$gte": NO_DATE}}
 _NOT_OURS = {"$or": [{ID: {"$type": "objectId"}}, {MODIFIED: None}]}
 _DUPLICATE = 11000
@@ -79,12 +86,6 @@ _INDICES = (
     IndexModel(LEFT_OUT, sparse=True),
 )
 _ALWAYS_FAST = ((ID,), (UNIQUE_HASH,), (DATE_MODIFIED,))
-# What others wrote must not make a whole page unreadable.
-_TOLERANT: CodecOptions[Tree] = CodecOptions(
-    tz_aware=True,
-    unicode_decode_error_handler="replace",
-    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
-)
 
 
 class MongodbResultsDB(ResultsDB):
@@ -121,11 +122,11 @@ class MongodbResultsDB(ResultsDB):
     ) -> None:
         super().__init__(blob_threshold=blob_threshold)
         self._server = MongoServer(
-            uri=_secret(uri),
+            uri=uri,
             host=host,
             port=port,
             username=username,
-            password=_secret(password),
+            password=password,
             database=database,
             authmechanism=authmechanism,
             options=options or {},
@@ -139,7 +140,7 @@ class MongodbResultsDB(ResultsDB):
 
     @override
     def collections(self) -> list[str]:
-        return sorted(map(_unescape, self._server.use(_not_empty)))
+        return sorted(self._server.use(not_empty))
 
     @override
     def configure(self, indices: Mapping[str, Sequence[str]]) -> None:
@@ -149,7 +150,7 @@ class MongodbResultsDB(ResultsDB):
                 atoms = Path(path).atoms
                 if atoms not in _ALWAYS_FAST:
                     index = IndexModel([(field(atoms), ASCENDING), (ID, ASCENDING)])
-                    self._use(collection, _make_indices, [index])
+                    self._use(collection, make_indices, [index])
 
     @override
     def reindex(self) -> Reindexed:
@@ -193,9 +194,14 @@ class MongodbResultsDB(ResultsDB):
         return Scan(self._pages(collection, query, (ID,), ASCENDING))
 
     @override
+    def _named(self, collection: str, name: str, text: str) -> Iterator[StoredRecord]:
+        wanted = {"$in": keys_of([text])} if name == ID else text
+        return map(self._record, self._use(collection, find_records, {name: wanted}))
+
+    @override
     def _fetch(self, collection: str, ids: Sequence[str]) -> Iterator[StoredRecord]:
         for batch in batches(ids, _FETCH):
-            page = self._use(collection, _found, {ID: {"$in": _keys(batch)}})
+            page = self._use(collection, find_records, {ID: {"$in": keys_of(batch)}})
             found = {str(document[ID]): document for document in page}
             yield from (self._record(found[record_id]) for record_id in batch if record_id in found)
 
@@ -205,7 +211,7 @@ class MongodbResultsDB(ResultsDB):
 
     @override
     def _delete(self, collection: str, ids: Sequence[str]) -> int:
-        where = {ID: {"$in": _keys(ids)}}
+        where = {ID: {"$in": keys_of(ids)}}
         digests = self._use(collection, Collection.distinct, "blobs", where)
         deleted = self._use(collection, Collection.delete_many, where).deleted_count
         self._blobs.remove_unused([digest for digest in digests if isinstance(digest, str)])
@@ -225,7 +231,7 @@ class MongodbResultsDB(ResultsDB):
         """Do some work with a collection; see `MongoServer.use`."""
 
         def with_database(database: Database[Tree]) -> T:
-            return work(database.get_collection(_PREFIX + _escape(collection), _TOLERANT), *args, **kwargs)
+            return work(database[name_of(collection)], *args, **kwargs)
 
         return self._server.use(with_database)
 
@@ -234,26 +240,26 @@ class MongodbResultsDB(ResultsDB):
             return
         try:
             self._server.use(prepare)
-            self._use(collection, _make_indices, _INDICES)
+            self._use(collection, make_indices, _INDICES)
         except ResultsDBError as error:
             if getattr(error, "code", None) != _DUPLICATE:
                 raise
             raise ResultsDBError(
                 f"records of the collection {collection!r} have the same unique_hash: {error.message}",
                 where=self._server.where,
-                remedy=f"Remove all but one from {_PREFIX}{_escape(collection)}, with MongoDB's own tools.",
+                remedy=f"Remove all but one from {name_of(collection)}, with MongoDB's own tools.",
             ) from error
         self._prepared.add(collection)
 
     def _known(self, collection: str, hashes: Sequence[str]) -> dict[str, str]:
-        found = self._use(collection, _found, {UNIQUE_HASH: {"$in": list(hashes)}}, {UNIQUE_HASH: 1})
+        found = self._use(collection, find_records, {UNIQUE_HASH: {"$in": list(hashes)}}, {UNIQUE_HASH: 1})
         return {document[UNIQUE_HASH]: str(document[ID]) for document in found}
 
     def _insert_once(self, collection: str, documents: Sequence[Tree]) -> dict[str, str]:
         ids: dict[str, str] = {}
         for _ in range(_ATTEMPTS):
             missing = [document for document in documents if document[UNIQUE_HASH] not in ids]
-            if self._use(collection, _inserted, missing):
+            if self._use(collection, insert_records, missing):
                 return ids | {document[UNIQUE_HASH]: document[ID] for document in missing}
             ids |= self._known(collection, [document[UNIQUE_HASH] for document in missing])
             if len(ids) == len(documents):
@@ -268,22 +274,22 @@ class MongodbResultsDB(ResultsDB):
         self, collection: str, query: Query, keys: Sequence[str], direction: int
     ) -> Iterator[StoredRecord]:
         order = [(key, direction) for key in keys]
-        named = _named(query)
+        named = _by_name(query)
         if named is not None:
-            yield from map(self._record, self._use(collection, _page, named, order))
+            yield from map(self._record, self._use(collection, find_page, named, order))
             return
         wanted = all_of(_OURS, prefilter(query))
         after: Tree = {}
         size = _FIRST_PAGE
-        while page := self._use(collection, _page, all_of(wanted, after), order, size):
+        while page := self._use(collection, find_page, all_of(wanted, after), order, size):
             yield from map(self._record, page)
             if len(page) < size:
                 break
-            after = _after(page[-1], keys, "$gt" if direction == ASCENDING else "$lt")
+            after = following(page[-1], keys, "$gt" if direction == ASCENDING else "$lt")
             size = _next_size(page)
         if wanted == _OURS:
             # What others have put into the collection is reported as damaged.
-            yield from map(self._record, self._use(collection, _found, _NOT_OURS))
+            yield from map(self._record, self._use(collection, find_records, _NOT_OURS))
 
     def _record(self, document: Tree) -> StoredRecord:
         record_id = str(document[ID])
@@ -294,7 +300,8 @@ class MongodbResultsDB(ResultsDB):
                 text = bytes(self._blobs.open(body, record_id).read())
             except BlobCorruptError:
                 text = None
-        return StoredRecord(
+        kind = StoredRecord if document.get("format", _FORMAT) == _FORMAT else _OtherRecord
+        return kind(
             record_id,
             text if isinstance(text, bytes) else b"",
             digest if isinstance(digest, bytes) else b"",
@@ -302,52 +309,22 @@ class MongodbResultsDB(ResultsDB):
         )
 
     def _used(self, digests: Sequence[str]) -> set[str]:
-        return self._server.use(_referred_to, digests)
+        return self._server.use(referred_to, digests)
 
 
-def _secret(text: str | SecretStr | None) -> SecretStr | None:
-    return SecretStr(text) if isinstance(text, str) else text
+@dataclass(slots=True)
+class _OtherRecord(StoredRecord):
+    """A record of a format that is not known here."""
 
-
-def _names(database: Database[Tree]) -> list[str]:
-    return [name for name in database.list_collection_names() if name.startswith(_PREFIX)]
-
-
-def _escape(collection: str) -> str:
-    return _SPECIAL.sub(lambda match: f"%{ord(match[0]):02X}", collection)
-
-
-def _unescape(name: str) -> str:
-    return re.sub("%([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), name)
-
-
-def _not_empty(database: Database[Tree]) -> list[str]:
-    return [
-        name.removeprefix(_PREFIX)
-        for name in _names(database)
-        if database[name].find_one({}, {ID: 1}) is not None
-    ]
-
-
-def _referred_to(database: Database[Tree], digests: Sequence[str]) -> set[str]:
-    where = {"blobs": {"$in": list(digests)}}
-    found = {digest for name in _names(database) for digest in database[name].distinct("blobs", where)}
-    return found.intersection(digests)
-
-
-def _make_indices(records: Collection[Tree], indices: Sequence[IndexModel]) -> None:
-    records.create_indexes(list(indices))
-
-
-def _found(records: Collection[Tree], where: Tree, fields: Tree = _READ) -> list[Tree]:
-    return list(records.find(where, fields))
-
-
-def _page(
-    records: Collection[Tree], where: Tree, order: Sequence[tuple[str, int]], size: int = 0
-) -> list[Tree]:
-    found = records.find(where, _READ, sort=order, limit=size, batch_size=size, allow_disk_use=True)
-    return list(found)
+    @override
+    def document(self) -> dict[str, Any]:
+        raise ResultCorruptError(
+            f"record {self.id} has another format than {_FORMAT}, the one that this version of LUME-services "
+            "knows.",
+            where=self.where,
+            remedy="Use the version of LUME-services that wrote it.",
+            ids=[self.id],
+        )
 
 
 def _stored(record: Record, body: Blob | None) -> Tree:
@@ -356,6 +333,7 @@ def _stored(record: Record, body: Blob | None) -> Tree:
     blobs = [*record.blobs, *([body.digest] if body else [])]
     return {
         ID: record.id,
+        "format": _FORMAT,
         UNIQUE_HASH: record.unique_hash,
         MODIFIED: Int64(order_key(record.date_modified)[-1] if record.date_modified else NO_DATE),
         DOCUMENT: document,
@@ -366,23 +344,12 @@ def _stored(record: Record, body: Blob | None) -> Tree:
     }
 
 
-def _inserted(records: Collection[Tree], documents: Sequence[Tree]) -> bool:
-    """Insert documents; return whether none of them, by id or hash, was there already."""
-    try:
-        records.insert_many(documents, ordered=False)
-    except BulkWriteError as error:
-        if not only_duplicates(error):
-            raise
-        return False
-    return True
-
-
-def _named(query: Query) -> Tree | None:
+def _by_name(query: Query) -> Tree | None:
     """Return the filter for a query that names the records by hash or id; None for any other."""
     hashes, ids = query.texts(UNIQUE_HASH), query.texts(ID)
     if hashes is not None:
         return {UNIQUE_HASH: {"$in": hashes}}
-    return None if ids is None else {ID: {"$in": _keys(ids)}}
+    return None if ids is None else {ID: {"$in": keys_of(ids)}}
 
 
 def _next_size(page: Sequence[Tree]) -> int:
@@ -390,15 +357,3 @@ def _next_size(page: Sequence[Tree]) -> int:
     texts = (document.get("text") for document in page)
     nbytes = sum(_OVERHEAD + (len(text) if isinstance(text, bytes) else 0) for text in texts)
     return max(1, min(_GROWTH * len(page), _PAGE, _PAGE_BYTES * len(page) // nbytes))
-
-
-def _after(last: Tree, keys: Sequence[str], operator: str) -> Tree:
-    """Return the filter for what comes after a document in the order of some keys."""
-    *first, final = keys
-    ways: list[Tree] = [{key: {operator: last[key]}} for key in first]
-    return {"$or": [*ways, {**{key: last[key] for key in first}, final: {operator: last[final]}}]}
-
-
-def _keys(ids: Sequence[str]) -> list[Any]:
-    """Return what the ids may be in the database; a record by another hand may have an ObjectId."""
-    return [*ids, *(ObjectId(one) for one in ids if ObjectId.is_valid(one))]

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
+from bson.codec_options import CodecOptions, DatetimeConversion
 from pydantic import SecretStr
 from pymongo import MongoClient
 from pymongo.errors import (
@@ -36,6 +37,12 @@ P = ParamSpec("P")
 
 _PAUSE_SECONDS = 0.1
 _HOSTS = re.compile(r"[\w.,:\[\]-]+")
+# What others wrote must not make a whole page unreadable.
+_TOLERANT: CodecOptions[Tree] = CodecOptions(
+    tz_aware=True,
+    unicode_decode_error_handler="replace",
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
 _UNAUTHORIZED = 13
 _AUTHENTICATION_FAILED = 18
 
@@ -61,33 +68,32 @@ class MongoServer:
     def __init__(
         self,
         *,
-        uri: SecretStr | None,
+        uri: str | SecretStr | None,
         host: str,
         port: int,
         username: str | None,
-        password: SecretStr | None,
+        password: str | SecretStr | None,
         database: str,
         authmechanism: str,
         options: Mapping[str, Any],
         timeout_seconds: float,
     ) -> None:
-        self._uri = uri
+        self._uri = _secret(uri)
+        self._password = _secret(password)
         self._username = username
-        self._database = database
+        self._name = database
         self._timeout_seconds = timeout_seconds
         self._options = {
-            **_defaults(timeout_seconds, {*options, *_options_in(uri)}),
+            **_defaults(timeout_seconds, {*options, *_options_in(self._uri)}),
             **options,
-            "tz_aware": True,
         }
         self._address: Mapping[str, Any] = {"host": host, "port": port}
         if uri is None and username is not None:
             self._address = {**self._address, "username": username, "authMechanism": authmechanism}
-        self._password = password
-        hosts = f"{host}:{port}" if uri is None else _hosts(uri)
+        hosts = f"{host}:{port}" if self._uri is None else _hosts(self._uri)
         self.where = f"mongodb://{hosts}/{database}"
         self._lock = threading.Lock()
-        self._client: MongoClient[Tree] | None = None
+        self._database: Database[Tree] | None = None
         self._closer: weakref.finalize[[], MongoServer] | None = None
         _servers.add(self)
 
@@ -107,7 +113,7 @@ class MongoServer:
         while True:
             try:
                 with self._explained():
-                    return work(self._connected()[self._database], *args, **kwargs)
+                    return work(self._connected(), *args, **kwargs)
             except StoreUnavailableError:
                 if time.monotonic() + _PAUSE_SECONDS >= deadline:
                     raise
@@ -118,23 +124,24 @@ class MongoServer:
         with self._lock:
             if self._closer is not None:
                 self._closer()
-            self._client = self._closer = None
+            self._database = self._closer = None
 
     def forget(self) -> None:
         """Leave the client to the parent process: its sockets and threads are not the child's."""
-        if self._client is not None:
-            _of_the_parent.append(self._client)
+        if self._database is not None:
+            _of_the_parent.append(self._database)
         if self._closer is not None:
             self._closer.detach()
         self._lock = threading.Lock()  # another thread of the parent may have held it
-        self._client = self._closer = None
+        self._database = self._closer = None
 
-    def _connected(self) -> MongoClient[Tree]:
+    def _connected(self) -> Database[Tree]:
         with self._lock:
-            if self._client is None:
-                self._client = self._new_client()
-                self._closer = weakref.finalize(self, self._client.close)
-            return self._client
+            if self._database is None:
+                client = self._new_client()
+                self._database = client.get_database(self._name, _TOLERANT)
+                self._closer = weakref.finalize(self, client.close)
+            return self._database
 
     def _new_client(self) -> MongoClient[Tree]:
         address = dict(self._address)
@@ -184,7 +191,7 @@ class MongoServer:
             return ResultsDBError(
                 f"the user may not do this: {said}.",
                 where=self.where,
-                remedy=f"Grant the role readWrite on the database {self._database!r}.",
+                remedy=f"Grant the role readWrite on the database {self._name!r}.",
                 code=code,
             )
         if isinstance(error, AutoReconnect) or error.has_error_label("RetryableWriteError"):
@@ -201,6 +208,10 @@ class MongoServer:
             if secret is not None and secret.get_secret_value():
                 message = message.replace(secret.get_secret_value(), "***")
         return message.rstrip(".")
+
+
+def _secret(text: str | SecretStr | None) -> SecretStr | None:
+    return SecretStr(text) if isinstance(text, str) else text
 
 
 def _defaults(timeout_seconds: float, given: set[str]) -> dict[str, Any]:
@@ -249,7 +260,7 @@ def _message(error: PyMongoError) -> str:
 
 
 _servers: weakref.WeakSet[MongoServer] = weakref.WeakSet()
-_of_the_parent: list[MongoClient[Tree]] = []
+_of_the_parent: list[Database[Tree]] = []
 
 
 def _forget_all() -> None:

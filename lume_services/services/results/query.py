@@ -12,8 +12,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from lume_services.errors import QueryError, choose_from
 from lume_services.services.results.order import (
@@ -43,8 +42,7 @@ _REGEX_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.V
 _LITERAL = 'To compare with a mapping whose keys begin with "$", write {"$eq": {…}}.'
 
 
-@dataclass(frozen=True)
-class Bound:
+class Bound(NamedTuple):
     """A condition that every matching document meets, for stores that have an index.
 
     Attributes:
@@ -56,8 +54,7 @@ class Bound:
     keys: tuple[OrderKey, ...]
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """A compiled filter.
 
     Attributes:
@@ -99,8 +96,7 @@ class _Condition(Protocol):
     def of(self, value: Any) -> bool: ...
 
 
-@dataclass(frozen=True)
-class _Test:
+class _Test(NamedTuple):
     """Holds if one of the values passes the check; `elements`: those in a list count, too."""
 
     check: Check
@@ -113,8 +109,7 @@ class _Test:
         return self.check(value)
 
 
-@dataclass(frozen=True)
-class _Not:
+class _Not(NamedTuple):
     """Holds unless all of the conditions do."""
 
     conditions: Sequence[_Condition]

@@ -73,7 +73,7 @@ class Record:
         return cls(_new_id(), unique_hash, moment, document, text, _digest(text), blobs.by_digest)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StoredRecord:
     """A record as it was found in a store.
 
@@ -140,6 +140,18 @@ def unique_hash_of(item: Mapping[str, Any]) -> str:
             remedy="Leave it out; then it is the fingerprint of the item.",
         )
     return unique_hash
+
+
+def hash_of(parts: Mapping[str, Any]) -> str:
+    """Return the unique hash of a result.
+
+    Args:
+        parts: By path, what makes the result the same as another.
+
+    Raises:
+        EncodeError: A part cannot be stored; the message names it.
+    """
+    return fingerprint({path: fingerprint(part, where=path) for path, part in parts.items()})
 
 
 class _Blobs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from lume_services.errors import QueryError
 from lume_services.services.results.order import EMPTY_LIST, NULL_KEY, OrderKey, order_key
@@ -41,8 +41,7 @@ class SortKey:
         return (min if self.direction == ASCENDING else max)(keys, default=NULL_KEY)
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """The checked arguments of `ResultsDB.find`.
 
     Attributes:

@@ -9,6 +9,7 @@ from lume_services.services.results.base import Reindexed, ResultsDB
 from lume_services.services.results.columns import column_names, flatten
 from lume_services.services.results.record import DATE_MODIFIED
 from lume_services.services.results.selection import SortSpec
+from lume_services.services.results.stats import CollectionStats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,6 +77,10 @@ class ResultsDBService:
     def count(self, *, collection: str, query: Mapping[str, Any] | None = None) -> int:
         """Return how many records match; see `ResultsDB.count`."""
         return self._results_db().count(collection=collection, query=query)
+
+    def stats(self, *, collection: str) -> CollectionStats:
+        """Return what a collection holds; see `ResultsDB.stats`."""
+        return self._results_db().stats(collection=collection)
 
     def delete(self, *, collection: str, query: Mapping[str, Any]) -> int:
         """Delete the records that match and return how many; see `ResultsDB.delete`."""

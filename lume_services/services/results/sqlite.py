@@ -7,10 +7,11 @@ import secrets
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lume_services.errors import ResultsDBError
 from lume_services.services.results.durable import explain_os_error, locked
@@ -72,6 +73,7 @@ class Database:
 
     def __init__(self, path: Path, layout: Format, *, durable: bool) -> None:
         self.path = path
+        self._name = str(path)
         self._layout = layout
         self._durable = durable
         self._lock = threading.RLock()
@@ -89,6 +91,18 @@ class Database:
         """
         with self._lock, self._explained():
             yield self._connected()
+
+    def rows(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Return the rows that a statement reads.
+
+        Raises:
+            ResultsDBError: The file cannot be read.
+        """
+        with self._lock:
+            try:
+                return self._connected().execute(statement, parameters).fetchall()
+            except (sqlite3.Error, OSError) as error:
+                raise self._explain(error) from error
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -158,7 +172,7 @@ class Database:
         self._connection = self._closer = None
 
     def _connected(self) -> sqlite3.Connection:
-        if self._inode != _inode(self.path):
+        if self._inode != _inode(self._name):
             # Someone removed or replaced the file: what is written to the old one would be lost.
             self._disconnect()
         if self._connection is None:
@@ -178,7 +192,7 @@ class Database:
                 raise
             self._connection = connection
             self._closer = weakref.finalize(self, connection.close)
-            self._inode = _inode(self.path)
+            self._inode = _inode(self._name)
         return self._connection
 
     def _create(self) -> None:
@@ -224,12 +238,12 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise self._explain(error) from error
-        except OSError as error:
-            raise explain_os_error(error, self.path) from error
 
-    def _explain(self, error: sqlite3.Error) -> ResultsDBError:
+    def _explain(self, error: sqlite3.Error | OSError) -> ResultsDBError:
+        if isinstance(error, OSError):
+            return explain_os_error(error, self.path)
         code = getattr(error, "sqlite_errorcode", None) or 0
         damaged = code & 0xFF == sqlite3.SQLITE_CORRUPT
         remedy = self._layout.restore if damaged else _REMEDIES.get(code & 0xFF)
@@ -256,9 +270,9 @@ def is_shared(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
     return kind in _SHARED_FILESYSTEMS or kind.startswith("fuse")
 
 
-def _inode(path: Path) -> int | None:
+def _inode(name: str) -> int | None:
     try:
-        return path.stat().st_ino
+        return os.stat(name).st_ino  # noqa: PTH116 - asked at every call, and twice as fast
     except FileNotFoundError:
         return None
 

@@ -77,6 +77,15 @@ _BY_TEXT = {
         "WHERE collection = ? AND unique_hash IN (SELECT value FROM json_each(?))"
     ),
 }
+_BY_ONE_TEXT = {
+    ID: (
+        "SELECT * FROM stored WHERE sequence = (SELECT sequence FROM records WHERE collection = ? AND id = ?)"
+    ),
+    UNIQUE_HASH: (
+        "SELECT * FROM stored WHERE sequence = "
+        "(SELECT sequence FROM records WHERE collection = ? AND unique_hash = ?)"
+    ),
+}
 _IN_ORDER = "SELECT * FROM stored WHERE collection = ? AND sequence > ? ORDER BY sequence LIMIT ?"
 _IN_TIME = {
     ASCENDING: (
@@ -212,12 +221,20 @@ class RecordTables:
 
     def scan(self, collection: str, selection: Selection) -> Scan:
         """Return the records that may match a selection."""
+        for name in _BY_ONE_TEXT:
+            texts = selection.query.texts(name)
+            if texts is not None and len(texts) == 1:
+                return Scan(self.named(collection, name, *texts))
         sequences = self._candidates(collection, selection.query)
         if sequences is not None:
             return Scan(self._numbered(collection, sequences))
         if [key.path.atoms for key in selection.sort] == [(DATE_MODIFIED,)]:
             return Scan(self._in_time(collection, selection.sort[0].direction), sorted=True)
         return Scan(self._in_order(collection))
+
+    def named(self, collection: str, name: str, text: str) -> Iterator[StoredRecord]:
+        """Return the records with this `_id` or `unique_hash`: one or none."""
+        return self._records(self._page(_BY_ONE_TEXT[name], collection, text))
 
     def fetch(self, collection: str, ids: Sequence[str]) -> Iterator[StoredRecord]:
         """Yield the records of these ids in their order; those that are gone are left out."""
@@ -255,8 +272,7 @@ class RecordTables:
             yield from self._records(page)
 
     def _page(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with self.database.reading() as connection:
-            return connection.execute(statement, parameters).fetchall()
+        return self.database.rows(statement, parameters)
 
     def _records(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[StoredRecord]:
         return map(self._record, rows)

@@ -256,6 +256,58 @@ def test_a_read_only_folder(open_folder: Path, in_a_child: Callable[..., str]) -
     assert FileResultsDB(path).count(collection="p") == 1
 
 
+def test_a_folder_that_may_be_read_only(open_folder: Path, in_a_child: Callable[..., str]) -> None:
+    """Reading needs the right to write, for the log of SQLite; the error says so."""
+    path = open_folder / "store"
+    with FileResultsDB(path) as store:
+        store.insert_one({"a": np.arange(9000.0)}, collection="p")
+    for file in path.rglob("*"):
+        file.chmod(0o555 if file.is_dir() else 0o444)
+    path.chmod(0o555)
+    message = in_a_child(lambda: FileResultsDB(path).collections())
+    assert message.startswith("ResultsDBError")
+    assert str(path) in message
+    assert "Ask for the permission to write it and its folder" in message
+
+
+def test_files_that_may_not_be_read(open_folder: Path, in_a_child: Callable[..., str]) -> None:
+    path = open_folder / "store"
+    with FileResultsDB(path) as store:
+        store.insert_one({"n": 0, "array": ARRAY}, collection="p")
+        store.insert_one({"n": 1}, collection="p")
+    for place in (open_folder, *path.rglob("*"), path):
+        place.chmod(0o777 if place.is_dir() else 0o666)
+    (blob,) = blob_files(store)
+
+    def read_others() -> None:
+        found = FileResultsDB(path).find(collection="p", fields=["n"], sort="n")
+        assert [record["n"] for record in found] == [0, 1]
+        list(FileResultsDB(path).find(collection="p"))
+
+    uses = {blob: read_others, path / "results.sqlite": FileResultsDB(path).collections, path: read_others}
+    for place, use in uses.items():
+        mode = place.stat().st_mode
+        place.chmod(0)
+        message = in_a_child(use)
+        place.chmod(mode)
+        assert message.startswith("ResultsDBError"), message
+        assert str(path) in message
+        assert "write" in message
+    assert in_a_child(read_others) == ""
+
+
+def test_an_index_that_is_gone_is_made_again(store: FileResultsDB) -> None:
+    store.insert_many([{"n": n} for n in range(20)], collection="p")
+    store.configure({"p": ["n"]})
+    execute(store, "DELETE FROM keys")
+    execute(store, "DROP INDEX records_in_time")
+    assert [record["n"] for record in store.find(collection="p", sort="-date_modified")] == list(range(20))[
+        ::-1
+    ]
+    store.reindex()
+    assert [record["n"] for record in store.find(collection="p", query={"n": {"$gte": 18}})] == [18, 19]
+
+
 def test_a_full_disk(open_folder: Path, in_a_child: Callable[..., str]) -> None:
     path = open_folder / "store"
     open_folder.chmod(0o777)

@@ -96,6 +96,57 @@ def test_the_indices(store: MongodbResultsDB, database: Database[Any]) -> None:
     assert [index["key"] for index in indices.values() if index.get("unique")] == [[("unique_hash", 1)]]
 
 
+def test_an_index_that_is_gone_is_made_again(store: MongodbResultsDB, database: Database[Any]) -> None:
+    store.insert_many([{"n": n} for n in range(5)], collection="p")
+    database["results.p"].drop_indexes()
+    assert [record["n"] for record in store.find(collection="p", sort="-date_modified")] == [4, 3, 2, 1, 0]
+    store.reindex()
+    unique = [index for index in database["results.p"].index_information().values() if index.get("unique")]
+    assert [index["key"] for index in unique] == [[("unique_hash", 1)]]
+    assert store.insert_one({"n": 2}, collection="p") == store.find_one(collection="p", query={"n": 2})["_id"]
+
+
+def test_a_record_of_another_format(store: MongodbResultsDB, database: Database[Any]) -> None:
+    ids = store.insert_many([{"n": n} for n in range(3)], collection="p")
+    database["results.p"].update_one({"_id": ids[1]}, {"$set": {"format": 2}})
+    database["results.p"].update_one({"_id": ids[2]}, {"$unset": {"format": ""}})
+    stream = store.find(collection="p")
+    assert [next(stream)["n"], next(stream)["n"]] == [0, 2]
+    with pytest.raises(ResultCorruptError, match=f"record {ids[1]} has another format.*version") as caught:
+        next(stream)
+    assert caught.value.ids == [ids[1]]
+    with pytest.raises(ResultCorruptError, match="another format"):
+        store.find_one(collection="p", query={"_id": ids[1]})
+
+
+def test_a_user_who_may_only_read(settings: dict[str, Any], store: MongodbResultsDB) -> None:
+    store.insert_one({"n": 1, "array": ARRAY}, collection="p")
+    name = f"reader_{settings['database']}"
+    with MongoClient(settings["uri"]) as client:
+        roles = [{"role": "read", "db": settings["database"]}]
+        client[settings["database"]].command("createUser", name, pwd="s3cret", roles=roles)
+    host, port = settings["uri"].rpartition("@")[2].partition("/")[0].split(":")
+    with MongodbResultsDB(
+        host=host,
+        port=int(port),
+        username=name,
+        password="s3cret",
+        database=settings["database"],
+        options={"authSource": settings["database"]},
+    ) as reader:
+        [record] = reader.find(collection="p")
+        assert np.array_equal(record["array"], ARRAY)
+        for write in (
+            lambda: reader.insert_one({"n": 2}, collection="p"),
+            lambda: reader.delete(collection="p", query={}),
+            lambda: reader.configure({"p": ["n"]}),
+        ):
+            with pytest.raises(ResultsDBError, match="may not do this.*readWrite") as caught:
+                write()
+            assert "s3cret" not in str(caught.value)
+    assert store.count(collection="p") == 1
+
+
 def test_data_that_was_there_before_the_index(store: MongodbResultsDB, database: Database[Any]) -> None:
     first = store.insert_one({"unique_hash": "h"}, collection="p")
     store.close()
@@ -480,7 +531,7 @@ def test_settings_that_are_not_valid(changed: dict[str, Any]) -> None:
 def test_options_are_stronger_than_the_defaults() -> None:
     def concern(**changed: Any) -> tuple[Any, int | float]:
         with MongodbResultsDB(**changed) as store:
-            client = store._server._connected()
+            client = store._server._connected().client
             return client.write_concern.document, client.options.server_selection_timeout
 
     assert concern() == ({"w": "majority", "j": True}, 10)
