@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -17,9 +17,9 @@ from lume_services.flows.document import Loc
 from lume_services.flows.events import Observer, StepEvent, StepState
 from lume_services.flows.failure import flow_failed, value_missing
 from lume_services.flows.plan import Edge, Plan
-from lume_services.flows.subflow import Subflow
+from lume_services.flows.steps import StepRun, step_run
 from lume_services.results import load_result
-from lume_services.services.scheduling import RunConfig
+from lume_services.services.scheduling import Backend
 from lume_services.values.select import select
 
 # A thread that waits sees a stop that was asked for when it wakes up.
@@ -31,32 +31,30 @@ class _Step:
     """A step that was started, and in the end its value or why it has none."""
 
     name: str
-    subflow: Subflow
+    run: StepRun
     began: float
     value: Any = None
     failure: StepFailedError | None = None
 
 
 class Execution:
-    """One run of all steps, inside of a flow run: every step is a subflow of it.
+    """One run of all steps, inside of a flow run: the run of every step is a child of it.
 
     Args:
         checked: The spec and its flows.
         plan: Its graph.
-        run_config_type: The run configs of the backend.
+        backend: Runs the steps.
         observer: Is told what happens to the steps.
 
     Attributes:
         events: What happened last to every step.
     """
 
-    def __init__(
-        self, checked: CheckedSpec, plan: Plan, run_config_type: type[RunConfig], observer: Observer
-    ) -> None:
+    def __init__(self, checked: CheckedSpec, plan: Plan, backend: Backend, observer: Observer) -> None:
         self.events: dict[str, StepEvent] = {}
         self._checked = checked
         self._plan = plan
-        self._run_config_type = run_config_type
+        self._backend = backend
         self._observer = observer
         self._steps: dict[str, _Step] = {}
         self._running: dict[str, _Step] = {}
@@ -80,7 +78,7 @@ class Execution:
             failures = self._run_all(values)
         except BaseException:
             for step in self._running.values():
-                step.subflow.cancel()
+                step.run.cancel()
             while self._running:
                 self._next_ended()
             raise
@@ -107,13 +105,13 @@ class Execution:
 
     def _start(self, name: str, values: Mapping[str, Any]) -> None:
         spec = self._plan.steps[name]
-        run_config = self._run_config_type.of(spec.run_config).build()
-        run_config = replace(run_config, tags=run_config.tags | self._checked.spec.tags)
+        run_config = self._backend.run_config_type.of(spec.run_config)
+        run_config = run_config.model_copy(update={"labels": run_config.labels | self._checked.spec.tags})
         tasks = {edge.task for edge in self._plan.edges if edge.parent == name and edge.task}
-        subflow = Subflow(self._checked.flows[name], name, run_config, tasks)
-        step = _Step(name, subflow, time.monotonic())
+        run = step_run(self._backend, self._checked.flows[name], name, run_config, tasks)
+        step = _Step(name, run, time.monotonic())
         self._steps[name] = self._running[name] = step
-        # In a copy of this context, the flow runs as a subflow of the flow run of this thread.
+        # In a copy of this context, the run is a child of the flow run of this thread.
         context = contextvars.copy_context()
         Thread(target=context.run, args=(self._run_step, step, values), name=name, daemon=True).start()
         self._tell(name, "running")
@@ -138,18 +136,18 @@ class Execution:
 
     def _value_of(self, step: _Step, parameters: Mapping[str, Any]) -> Any:
         try:
-            return step.subflow.run(parameters)
+            return step.run.run(parameters)
         except BaseException as error:
             where = self._where(step.name)
             raise flow_failed(
-                step.name, self._checked.flows[step.name], error, where, step.subflow.run_id
+                step.name, self._checked.flows[step.name], error, where, step.run.run_id
             ) from error
 
     def _mapped_value(self, edge: Edge) -> Any:
         """Return what goes over an edge."""
         parent = self._steps[edge.parent]
         try:
-            given = parent.subflow.task_result(edge.task) if edge.task else parent.value
+            given = parent.run.task_result(edge.task) if edge.task else parent.value
             if edge.map_type == "db" and edge.attribute_index:
                 given = load_result(given)
             return select(given, edge.attribute_index, where=f"step {edge.parent!r}")
@@ -169,7 +167,7 @@ class Execution:
             flow=self._plan.steps[name].name,
             state=state,
             duration=time.monotonic() - step.began if step and ended else None,
-            run_id=step.subflow.run_id if step else None,
+            run_id=step.run.run_id if step else None,
             error=str(step.failure) if step and step.failure else None,
         )
         self._observer(self.events[name])

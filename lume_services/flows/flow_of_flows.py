@@ -129,12 +129,12 @@ class FlowOfFlows:
 
         self.check(parameters)
         context = current_context()
-        run_config_type = context.scheduling_backend().run_config_type
-        execution = Execution(self._checked, self.plan, run_config_type, on_step or (lambda _: None))
+        backend = context.scheduling_backend()
+        execution = Execution(self._checked, self.plan, backend, on_step or (lambda _: None))
         form = InputForm(self._checked)
         flow = parent_flow(self.spec.name, form, execution.run)
         with importable_from(self._checked.document.folder):
-            handle = context.scheduling_service().run(
+            handle = backend.for_parents().run(
                 flow, form.parameters(parameters or {}), {"labels": self.spec.tags}
             )
             try:

@@ -14,6 +14,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
 from prefect.states import Cancelled
 
+from lume_services.flows.steps import StepRun
 from lume_services.services.scheduling import PrefectRunConfig
 from lume_services.services.scheduling.backends.interruption import Interruption
 from lume_services.services.scheduling.backends.surroundings import surroundings
@@ -21,7 +22,7 @@ from lume_services.services.scheduling.recording import TaskRecorder
 from lume_services.services.scheduling.wrapping import run_within
 
 
-class Subflow:
+class Subflow(StepRun):
     """A run of a flow as part of the flow run that it is started in.
 
     Args:
@@ -29,15 +30,11 @@ class Subflow:
         name: The name of the run, unless the flow gives its runs a name.
         run_config: Its tags, and the environment and folder to run in.
         task_names: The tasks whose results are asked for later.
-
-    Attributes:
-        run_id: The id of the flow run, once there is one.
     """
 
     def __init__(
         self, flow: Flow[..., Any], name: str, run_config: PrefectRunConfig, task_names: Collection[str]
     ) -> None:
-        self.run_id: str | None = None
         self._flow = flow if flow.flow_run_name else flow.with_options(flow_run_name=lambda: name)
         self._run_config = run_config
         self._recorder = TaskRecorder(task_names)

@@ -129,6 +129,8 @@ class Backend(ABC):
     """
 
     run_config_type: ClassVar[type[RunConfig]]
+    in_process: ClassVar[bool] = False
+    """Whether flows run in this process."""
 
     @abstractmethod
     def create_project(self, project_name: str) -> None:
@@ -209,6 +211,10 @@ class Backend(ABC):
             FlowParametersError: A parameter is unknown, or a required one is missing.
             RunConfigError: The run config is not valid.
         """
+
+    def for_parents(self) -> Backend:
+        """Return the backend of flows that do nothing but run others here: one that runs in this process."""
+        return self
 
     def run_and_return(
         self,

@@ -41,6 +41,7 @@ class LocalBackend(Backend):
     """
 
     run_config_type: ClassVar[type[RunConfig]] = LocalRunConfig
+    in_process: ClassVar[bool] = True
 
     def __init__(self, api_url: str | None = None, api_auth_string: SecretStr | None = None) -> None:
         self._api_url = api_url

@@ -14,6 +14,7 @@ from prefect import Flow
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import DeploymentSort
+from prefect.deployments import run_deployment
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 from prefect.utilities.importtools import import_object
 from pydantic import SecretStr
@@ -21,6 +22,7 @@ from typing_extensions import override
 
 from lume_services.errors import BackendError, FlowNotFoundError, LUMEServicesError, PluginError, choose_from
 from lume_services.services.scheduling.backends.deployments import Registration, importable_name_of
+from lume_services.services.scheduling.backends.local import LocalBackend
 from lume_services.services.scheduling.backends.paging import every
 from lume_services.services.scheduling.backends.persistence import RunResults
 from lume_services.services.scheduling.backends.server_api import ServerAPI
@@ -167,14 +169,22 @@ class ServerBackend(Backend):
             given = jsonable_parameters(deployment.parameter_openapi_schema or {}, parameters, name)
             variables = self._checked_variables(client, deployment, built)
             self._results.ensure_known(client)
-            run = client.create_flow_run_from_deployment(
+            # Inside of a flow run, it becomes a child of that.
+            run: FlowRun = run_deployment(  # type: ignore[assignment, call-overload, call-arg, unused-ignore]
                 deployment.id,
                 parameters=given,
+                timeout=0,
                 tags=sorted(built.tags),
                 work_queue_name=built.work_queue,
                 job_variables=variables,
+                _sync=True,
             )
         return self.handle(run)
+
+    @override
+    def for_parents(self) -> Backend:
+        """Return a backend that runs flows in this process, with the same server."""
+        return LocalBackend(self._api_url, self._auth_string)
 
     def handle(self, run: FlowRun) -> ServerRun:
         """Return the handle on a run of this server."""

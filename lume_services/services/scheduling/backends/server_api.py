@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -46,10 +47,11 @@ class ServerAPI:
         self.url = found
         self._api: PrefectAPI = connect(found, auth_string)
         self._checked = False
+        self._process = os.getpid()
 
     def serves(self) -> bool:
-        """Return whether this can be used here: not after a fork, nor with other Prefect settings."""
-        return self._api.serves()
+        """Return whether this can be used here: not after a fork."""
+        return self._process == os.getpid()
 
     @contextmanager
     def client(self) -> Iterator[SyncPrefectClient]:
