@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_HEARTBEAT = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
 _SHUTDOWN = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -75,6 +76,8 @@ class Worker:
         # Jobs are started by name, and this interpreter is the one that has their packages.
         os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         self._backend.ensure_work_pool()
+        for run in self._backend.reconcile():
+            logger.warning("Run %s was %s and is %s now: %s", run.name, run.before, run.after, run.why)
         with (
             self._backend.entered(),
             temporary_settings({PREFECT_WORKER_QUERY_SECONDS: self._poll_seconds}),
@@ -134,7 +137,7 @@ def worker_type(
     class Configuration(original.job_configuration):  # type: ignore[name-defined, misc]
         @classmethod
         def _base_environment(cls) -> dict[str, str]:
-            inherited: dict[str, str] = super()._base_environment()
+            inherited: dict[str, str] = {_HEARTBEAT: "30", **super()._base_environment()}
             return {name: value for name, value in {**inherited, **env}.items() if name not in left_out}
 
         def prepare_for_flow_run(self, flow_run: FlowRun, *args: Any, **kwargs: Any) -> None:

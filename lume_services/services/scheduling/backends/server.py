@@ -29,6 +29,7 @@ from lume_services.services.scheduling.backends.server_api import ServerAPI
 from lume_services.services.scheduling.backends.server_run import ServerRun
 from lume_services.services.scheduling.base import DEFAULT_PROJECT, Backend, require_flow
 from lume_services.services.scheduling.parameters import jsonable_parameters
+from lume_services.services.scheduling.reconcile import Reconciled, reconcile
 from lume_services.services.scheduling.rendering import render, worker_class
 from lume_services.services.scheduling.run_configs import PrefectRunConfig, RunConfig
 
@@ -203,6 +204,11 @@ class ServerBackend(Backend):
         """
         with self._server().client() as client:
             self._ensure_work_pool(client)
+
+    def reconcile(self) -> list[Reconciled]:
+        """Bring the runs that nobody carries on to a true state, and return them."""
+        with self._server().client() as client:
+            return reconcile(client)
 
     @contextmanager
     def entered(self) -> Iterator[None]:

@@ -70,9 +70,13 @@ class ServerAPI:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except TransportError as error:
+        except (TransportError, RuntimeError) as error:
+            # Prefect's client raises a RuntimeError where the server did not answer its first request.
+            transport = error if isinstance(error, TransportError) else error.__cause__
+            if not isinstance(transport, TransportError):
+                raise
             raise APIUnreachableError(
-                f"the Prefect server does not answer: {error or type(error).__name__}.",
+                f"the Prefect server does not answer: {transport or type(transport).__name__}.",
                 where=self.url,
                 remedy=f"Check {_SETTINGS}, and that the server is running.",
             ) from error

@@ -1,0 +1,142 @@
+"""`lume-services server start`, `worker start` and `runs reconcile`, as an operator uses them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import backend_flows as flows
+import pytest
+import servers
+import servers_prefect
+
+from lume_services.config import build_context, close_context
+from lume_services.errors import FlowCrashedError
+
+pytestmark = pytest.mark.system
+
+TESTS = Path(__file__).parent.parent
+PROGRAM = [sys.executable, "-m", "lume_services"]
+
+
+@contextmanager
+def program(*arguments, environment, log):
+    """A command that runs until the block ends, in a process group of its own."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [*PROGRAM, *arguments], env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(30)
+
+
+def wait_for(text, log, seconds=90):
+    deadline = time.monotonic() + seconds
+    while text not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+
+
+def ask(url, path, body):
+    request = Request(f"{url}/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def environment_of(folder, url):
+    return {
+        **servers_prefect.clean_environment(folder / "prefect"),
+        "LUME_HOME": str(folder / "lume"),
+        "LUME_BACKEND": "process",
+        "LUME_PREFECT__API_URL": url,
+        "LUME_PREFECT__WORK_POOL": folder.name,
+        "PYTHONPATH": str(TESTS),
+    }
+
+
+def test_a_server_that_is_told_to_stop_stops(tmp_path):
+    servers_prefect.session_server()
+    port = servers.free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    environment = environment_of(tmp_path, url)
+    log = tmp_path / "log"
+    with program("server", "start", "--port", str(port), environment=environment, log=log) as server:
+        wait_for("Use it: export", log)
+        automations = ask(url, "automations/filter", {})
+        assert [one["name"] for one in automations] == ["lume-services: a run without heartbeats has crashed"]
+        begin = time.monotonic()
+        server.terminate()
+        assert server.wait(30) == 0
+        assert time.monotonic() - begin < 25
+
+
+@pytest.mark.parametrize("database", ["sqlite+aiosqlite:////tmp/prefect.db", "mysql://u:pa55word@h/d"])
+def test_a_database_that_locks_itself_is_refused(tmp_path, database):
+    command = [*PROGRAM, "server", "start", "--database", database]
+    environment = environment_of(tmp_path, "http://127.0.0.1:9/api")
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "postgresql+asyncpg://" in done.stderr
+    assert "pa55word" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_worker_without_a_server_says_so(tmp_path):
+    environment = environment_of(tmp_path, "http://127.0.0.1:9/api")
+    command = [*PROGRAM, "worker", "start"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "does not answer" in done.stderr
+    assert "http://127.0.0.1:9/api" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_runs_of_a_killed_worker_are_reconciled(tmp_path):
+    """Worker and job are killed at once: the server would show the run as running for ever."""
+    url = servers_prefect.session_server().url
+    environment = environment_of(tmp_path, url)
+    log, pid = tmp_path / "log", tmp_path / "pid"
+    context = build_context(
+        {
+            "home": environment["LUME_HOME"],
+            "backend": "process",
+            "prefect": {"api_url": url, "work_pool": tmp_path.name},
+        }
+    )
+    service = context.scheduling_service()
+    with program("worker", "start", environment=environment, log=log) as worker:
+        wait_for("takes process runs", log)
+        handle = service.run(flow=flows.slow, parameters={"seconds": 300, "path": str(pid)})
+        deadline = time.monotonic() + 60
+        while not (pid.exists() and pid.read_text()):
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        os.killpg(worker.pid, signal.SIGKILL)
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+        worker.wait()
+    assert handle.state.is_running()
+    time.sleep(2.5)
+    done = subprocess.run(
+        [*PROGRAM, "runs", "reconcile", "--silent-for", "2", "--json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    (ended,) = [run for run in json.loads(done.stdout) if run["run_id"] == handle.run_id]
+    assert (ended["before"], ended["after"]) == ("Running", "Crashed")
+    with pytest.raises(FlowCrashedError, match="no sign of life"):
+        handle.result(10)
+    close_context(context)
