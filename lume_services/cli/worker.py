@@ -18,7 +18,7 @@ def _group() -> None:
 def start(
     *,
     kind: Annotated[
-        str | None, typer.Option("--type", "-t", help="process or docker. Default: LUME_BACKEND.")
+        str | None, typer.Option("--type", "-t", help="process, docker or kubernetes. Default: LUME_BACKEND.")
     ] = None,
     pool: Annotated[
         str | None,

@@ -35,6 +35,7 @@ BACKENDS = {
     "local": f"{_BACKENDS}.local:LocalBackend",
     "process": f"{_BACKENDS}.process:ProcessBackend",
     "docker": f"{_BACKENDS}.docker:DockerBackend",
+    "kubernetes": f"{_BACKENDS}.kubernetes:KubernetesBackend",
 }
 RESULTS_DB_SECTIONS: dict[str, type[Section]] = {
     "file": FileResultsDBSection,
@@ -101,7 +102,7 @@ class LUMEServicesSettings(BaseSettings):
     )
     backend: str = Field(
         default="local",
-        description="Where flows run: `local`, `process`, `docker`, an entry point of "
+        description="Where flows run: `local`, `process`, `docker`, `kubernetes`, an entry point of "
         "`lume_services.backends`, or `package.module:Class`.",
     )
     results_db: ResultsDBSection = Field(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 
+import kubernetes_validate
 import pytest
+import yaml
 
 from lume_services.errors import FlowParametersError, NotAFlowError, PluginError, RunConfigError
 from lume_services.examples.quad_scan import flows
-from lume_services.services.scheduling import DockerRunConfig, ProcessRunConfig
+from lume_services.services.scheduling import DockerRunConfig, KubernetesRunConfig, ProcessRunConfig
 from lume_services.services.scheduling.backends.deployments import importable_name, importable_name_of
 from lume_services.services.scheduling.parameters import jsonable_parameters
 from lume_services.services.scheduling.rendering import render, worker_class
+from lume_services.services.scheduling.run_configs.kubernetes_template import job_template
 
 SCHEMA = {"properties": {"x": {}, "offset": {"default": 0}}, "required": ["x"]}
 
@@ -50,6 +53,118 @@ def test_a_container():
     assert job.volumes == ["/data:/data:ro"]
     assert job.container_create_kwargs == {"shm_size": "1g", "ports": {"8080": None, "9090/udp": None}}
     assert rendered("docker", DockerRunConfig(network="lume").build().job_variables).networks == ["lume"]
+
+
+JOB = """
+apiVersion: batch/v1
+kind: Job
+metadata: {namespace: sims, annotations: {owner: injector}}
+spec:
+  activeDeadlineSeconds: 3600
+  template:
+    spec:
+      restartPolicy: Never
+      nodeSelector: {pool: large}
+      volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+      containers:
+        - name: simulation
+          image: lume:1
+          env: [{name: OMP_NUM_THREADS, value: "4"}]
+          volumeMounts: [{name: data, mountPath: /data}]
+          resources: {requests: {cpu: 500m}, limits: {cpu: "2", memory: 4Gi, nvidia.com/gpu: 1}}
+"""
+
+
+def manifest(config):
+    job = rendered("kubernetes", config.build().job_variables, job_template())
+    kubernetes_validate.validate(job.job_manifest, "1.33", strict=False)
+    return job.job_manifest
+
+
+def test_a_job_on_a_cluster():
+    config = KubernetesRunConfig(
+        image="lume:1",
+        image_pull_policy="Always",
+        image_pull_secrets=["registry"],
+        namespace="sims",
+        cpu_request="500m",
+        cpu_limit="2",
+        memory_request="1Gi",
+        memory_limit="4Gi",
+        gpu_limit=1,
+        service_account_name="runner",
+        secrets=["machine"],
+        env={"A": "1"},
+    )
+    job = manifest(config)
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert (job["metadata"]["namespace"], pod["serviceAccountName"]) == ("sims", "runner")
+    assert (container["image"], container["imagePullPolicy"]) == ("lume:1", "Always")
+    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert container["resources"] == {
+        "requests": {"cpu": "500m", "memory": "1Gi"},
+        "limits": {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": 1},
+    }
+    assert {"name": "A", "value": "1"} in container["env"]
+    assert [source["secretRef"]["name"] for source in container["envFrom"] if "secretRef" in source] == [
+        "lume-services",
+        "machine",
+    ]
+
+
+def test_a_job_has_its_settings_by_reference():
+    container = manifest(KubernetesRunConfig(image="lume:1"))["spec"]["template"]["spec"]["containers"][0]
+    assert container["envFrom"] == [
+        {"configMapRef": {"name": "lume-services", "optional": True}},
+        {"secretRef": {"name": "lume-services", "optional": True}},
+    ]
+    assert "resources" not in container or not any(container["resources"].values())
+
+
+def test_a_job_of_a_users_own(tmp_path):
+    (tmp_path / "job.yaml").write_text(JOB)
+    from_file = KubernetesRunConfig(job_template_path=tmp_path / "job.yaml", cpu_limit="4", env={"A": "1"})
+    from_dict = KubernetesRunConfig(job_template=yaml.safe_load(JOB), cpu_limit="4", env={"A": "1"})
+    assert from_file.build() == from_dict.build()
+    job = manifest(from_file)
+    pod = job["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert job["metadata"]["annotations"]["owner"] == "injector"
+    assert job["spec"]["activeDeadlineSeconds"] == 3600
+    assert pod["nodeSelector"] == {"pool": "large"}
+    assert container["resources"]["limits"]["cpu"] == "4"
+    assert {"name": "OMP_NUM_THREADS", "value": "4"} in container["env"]
+    assert {"name": "A", "value": "1"} in container["env"]
+
+
+def test_a_job_with_fields_that_have_no_place():
+    job = yaml.safe_load(JOB)
+    job["spec"]["completions"] = 3
+    job["spec"]["template"]["spec"]["hostPID"] = True
+    job["spec"]["template"]["spec"]["containers"].append({"name": "sidecar"})
+    with pytest.raises(RunConfigError) as caught:
+        KubernetesRunConfig(job_template=job).build()
+    where = [problem.where for problem in caught.value.problems]
+    assert "spec.completions" in where
+    assert "spec.template.spec.hostPID" in where
+    assert any("containers.1" in place for place in where)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"cpu_limit": "two"}, "cpu_limit"),
+        ({"memory_limit": "4GB"}, "memory_limit"),
+        ({"cpu_request": "2", "cpu_limit": "500m"}, "cpu_request 2 is more than cpu_limit 500m"),
+        ({"memory_request": "1G", "memory_limit": "900Mi"}, "memory_request"),
+        ({"image_pull_policy": "Sometimes"}, "image_pull_policy"),
+        ({"job_template": {}, "job_template_path": __file__}, "give one of them"),
+    ],
+)
+def test_kubernetes_fields_are_checked(fields, message):
+    with pytest.raises(RunConfigError, match=message):
+        KubernetesRunConfig.of(fields)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from lume_services.services.scheduling.base import DEFAULT_PROJECT, Backend, LogEntry, RunHandle
 from lume_services.services.scheduling.run_configs import (
     DockerRunConfig,
+    KubernetesRunConfig,
     LocalRunConfig,
     PrefectRunConfig,
     ProcessRunConfig,
@@ -19,6 +20,7 @@ __all__ = [  # noqa: RUF022
     "LocalRunConfig",
     "ProcessRunConfig",
     "DockerRunConfig",
+    "KubernetesRunConfig",
     "PrefectRunConfig",
     "DEFAULT_PROJECT",
 ]

@@ -87,7 +87,9 @@ class Worker:
     async def _work(self, ready: Callable[[str], None]) -> None:
         import anyio
 
-        kind = worker_type(self._backend.work_pool_type, job_environment(os.environ), self._labels)
+        kind = worker_type(
+            self._backend.work_pool_type, job_environment(self._backend.work_pool_type), self._labels
+        )
         worker = kind(
             work_pool_name=self._backend.work_pool,
             work_queues=self._queues or None,
@@ -115,9 +117,14 @@ async def _stop_on_signal(scope: CancelScope, *, task_status: Any) -> None:
             return
 
 
-def job_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of an environment that configure LUME-services in a job."""
-    return {name: value for name, value in environment.items() if name.startswith("LUME_")}
+def job_environment(work_pool_type: str) -> dict[str, str]:
+    """Return the variables of this process that configure LUME-services in a job.
+
+    A Kubernetes job gets none: its manifest can be read by many, so it refers to a config map and a secret.
+    """
+    if work_pool_type == "kubernetes":
+        return {}
+    return {name: value for name, value in os.environ.items() if name.startswith("LUME_")}
 
 
 def worker_type(

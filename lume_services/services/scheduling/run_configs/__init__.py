@@ -2,6 +2,7 @@
 
 from lume_services.services.scheduling.run_configs.base import PrefectRunConfig, RunConfig
 from lume_services.services.scheduling.run_configs.docker import DockerRunConfig
+from lume_services.services.scheduling.run_configs.kubernetes import KubernetesRunConfig
 from lume_services.services.scheduling.run_configs.local import LocalRunConfig
 from lume_services.services.scheduling.run_configs.process import ProcessRunConfig
 
@@ -10,5 +11,6 @@ __all__ = [  # noqa: RUF022
     "LocalRunConfig",
     "ProcessRunConfig",
     "DockerRunConfig",
+    "KubernetesRunConfig",
     "PrefectRunConfig",
 ]
