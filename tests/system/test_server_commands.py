@@ -15,9 +15,10 @@ from urllib.request import Request, urlopen
 import backend_flows as flows
 import pytest
 import servers
+import servers_postgresql
 import servers_prefect
 
-from lume_services.config import build_context, close_context
+from lume_services.config import build_context, close_context, use_context
 from lume_services.errors import FlowCrashedError
 
 pytestmark = pytest.mark.system
@@ -102,41 +103,81 @@ def test_a_worker_without_a_server_says_so(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def started(pid, log):
+    """Wait for the flow `slow` and return its process."""
+    deadline = time.monotonic() + 60
+    while not (pid.exists() and pid.read_text()):
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+    return int(pid.read_text())
+
+
+@contextmanager
+def context_of(environment):
+    """The container of a caller with the same configuration, which is the current one in the block."""
+    prefect = {
+        "api_url": environment["LUME_PREFECT__API_URL"],
+        "work_pool": environment["LUME_PREFECT__WORK_POOL"],
+    }
+    context = build_context({"home": environment["LUME_HOME"], "backend": "process", "prefect": prefect})
+    with use_context(context):
+        yield context
+    close_context(context)
+
+
+def test_a_server_that_restarts_in_the_middle_of_a_run(tmp_path):
+    """On PostgreSQL nothing is forgotten: the run goes on, and its caller gets a true answer."""
+    port = servers.free_port()
+    environment = environment_of(tmp_path, f"http://127.0.0.1:{port}/api")
+    environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = servers_postgresql.session_server().url
+    log, pid = tmp_path / "log", tmp_path / "pid"
+    server = ("server", "start", "--port", str(port))
+    with (
+        context_of(environment) as context,
+        program(*server, environment=environment, log=log) as first,
+    ):
+        wait_for("Use it: export", log)
+        with program("worker", "start", environment=environment, log=tmp_path / "worker"):
+            wait_for("takes process runs", tmp_path / "worker")
+            parameters = {"seconds": 12, "path": str(pid)}
+            handle = context.scheduling_service().run(flow=flows.slow, parameters=parameters)
+            started(pid, tmp_path / "worker")
+            first.terminate()
+            first.wait(30)
+            with program(*server, environment=environment, log=tmp_path / "again"):
+                wait_for("Use it: export", tmp_path / "again")
+                assert handle.result(120) == "done"
+    assert servers_postgresql.PASSWORD not in log.read_text() + (tmp_path / "worker").read_text()
+
+
 def test_runs_of_a_killed_worker_are_reconciled(tmp_path):
     """Worker and job are killed at once: the server would show the run as running for ever."""
     url = servers_prefect.session_server().url
     environment = environment_of(tmp_path, url)
     log, pid = tmp_path / "log", tmp_path / "pid"
-    context = build_context(
-        {
-            "home": environment["LUME_HOME"],
-            "backend": "process",
-            "prefect": {"api_url": url, "work_pool": tmp_path.name},
-        }
-    )
-    service = context.scheduling_service()
-    with program("worker", "start", environment=environment, log=log) as worker:
+    with (
+        context_of(environment) as context,
+        program("worker", "start", environment=environment, log=log) as worker,
+    ):
         wait_for("takes process runs", log)
-        handle = service.run(flow=flows.slow, parameters={"seconds": 300, "path": str(pid)})
-        deadline = time.monotonic() + 60
-        while not (pid.exists() and pid.read_text()):
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
+        handle = context.scheduling_service().run(
+            flow=flows.slow, parameters={"seconds": 300, "path": str(pid)}
+        )
+        job = started(pid, log)
         os.killpg(worker.pid, signal.SIGKILL)
-        os.kill(int(pid.read_text()), signal.SIGKILL)
+        os.kill(job, signal.SIGKILL)
         worker.wait()
-    assert handle.state.is_running()
-    time.sleep(2.5)
-    done = subprocess.run(
-        [*PROGRAM, "runs", "reconcile", "--silent-for", "2", "--json"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    (ended,) = [run for run in json.loads(done.stdout) if run["run_id"] == handle.run_id]
-    assert (ended["before"], ended["after"]) == ("Running", "Crashed")
-    with pytest.raises(FlowCrashedError, match="no sign of life"):
-        handle.result(10)
-    close_context(context)
+        assert handle.state.is_running()
+        time.sleep(2.5)
+        done = subprocess.run(
+            [*PROGRAM, "runs", "reconcile", "--silent-for", "2", "--json"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        (ended,) = [run for run in json.loads(done.stdout) if run["run_id"] == handle.run_id]
+        assert (ended["before"], ended["after"]) == ("Running", "Crashed")
+        with pytest.raises(FlowCrashedError, match="no sign of life"):
+            handle.result(10)
