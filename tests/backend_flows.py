@@ -67,6 +67,11 @@ def unstorable():
 
 
 @flow
+def first_line():
+    return time.time()
+
+
+@flow
 def slow(seconds: float, path: str):
     """Write its process id, then wait."""
     Path(path).write_text(str(os.getpid()))
