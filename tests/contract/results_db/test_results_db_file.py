@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -256,18 +257,73 @@ def test_a_read_only_folder(open_folder: Path, in_a_child: Callable[..., str]) -
     assert FileResultsDB(path).count(collection="p") == 1
 
 
-def test_a_folder_that_may_be_read_only(open_folder: Path, in_a_child: Callable[..., str]) -> None:
-    """Reading needs the right to write, for the log of SQLite; the error says so."""
+@pytest.mark.parametrize("writer", ["none", "open", "killed", "rollback journal"])
+def test_a_folder_that_may_be_read_only(
+    open_folder: Path, in_a_child: Callable[..., str], writer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = open_folder / "store"
-    with FileResultsDB(path) as store:
-        store.insert_one({"a": np.arange(9000.0)}, collection="p")
-    for file in path.rglob("*"):
-        file.chmod(0o555 if file.is_dir() else 0o444)
-    path.chmod(0o555)
-    message = in_a_child(lambda: FileResultsDB(path).collections())
+    monkeypatch.setattr(sqlite, "is_shared", lambda _: writer == "rollback journal")
+    code = (
+        "import sys, os\n"
+        "import numpy as np\n"
+        "from lume_services.services.results import sqlite\n"
+        "from lume_services.services.results.file import FileResultsDB\n"
+        "sqlite.is_shared = lambda _: sys.argv[2] == 'rollback journal'\n"
+        "store = FileResultsDB(sys.argv[1])\n"
+        "store.insert_many([{'n': n, 'array': np.arange(9000.0) + n} for n in range(5)], collection='p')\n"
+        "if sys.argv[2] in ('none', 'rollback journal'): store.close()\n"
+        "if sys.argv[2] == 'killed': os.kill(os.getpid(), 9)\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, path, writer], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == ("" if writer == "killed" else "ready\n")
+        for place in (*path.rglob("*"), path):
+            place.chmod(0o555 if place.is_dir() else 0o444)
+
+        def read() -> None:
+            store = FileResultsDB(path)
+            found = store.find(collection="p", query={"n": {"$gte": 1}}, sort="-n")
+            sums = [(record["n"], float(record["array"][0])) for record in found]
+            assert sums == [(n, n) for n in (4, 3, 2, 1)]
+            assert store.collections() == ["p"]
+
+        assert in_a_child(read) == ""
+        message = in_a_child(lambda: FileResultsDB(path).delete(collection="p", query={"n": 1}))
+        process.kill()
     assert message.startswith("ResultsDBError")
     assert str(path) in message
-    assert "Ask for the permission to write it and its folder" in message
+    assert "Ask for the permission to read and write it and its folder" in message
+
+
+def test_a_reader_who_may_not_write_sees_what_others_write(
+    open_folder: Path, in_a_child: Callable[..., str]
+) -> None:
+    path = open_folder / "store"
+    with FileResultsDB(path) as store:
+        store.insert_one({"n": 0}, collection="p")
+    path.chmod(0o755)
+    (path / "results.sqlite").chmod(0o644)
+    ask, answer = os.pipe(), os.pipe()
+
+    def read() -> None:
+        with FileResultsDB(path) as reader:
+            for count in (1, 2, 3):
+                os.read(ask[0], 1)
+                assert reader.count(collection="p") == count, count
+                os.write(answer[1], b".")
+
+    with ThreadPoolExecutor(1) as threads:
+        message = threads.submit(in_a_child, read)
+        for count in (1, 2, 3):
+            os.write(ask[1], b".")
+            assert os.read(answer[0], 1)
+            with FileResultsDB(path) as writer:
+                writer.insert_one({"n": count}, collection="p")
+        assert message.result(timeout=30) == ""
 
 
 def test_files_that_may_not_be_read(open_folder: Path, in_a_child: Callable[..., str]) -> None:
