@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ Fill: TypeAlias = Callable[[int, memoryview], Iterable[int]]
 
 CHUNK_BYTES = 1 << 20
 _DIGEST_BYTES = 32
+_NO_MORE = (0, None)
 _WORTH_THREADS = 4
 _THREADS = min(os.cpu_count() or 1, 8)
 
@@ -37,11 +39,25 @@ def _chunk_digests(view: memoryview, filled: Iterable[int]) -> list[bytes]:
         view: The buffer.
         filled: Gives, as it is filled, how many of its bytes are.
     """
-    chunks = _chunks(view, filled)
-    if len(view) < _WORTH_THREADS * CHUNK_BYTES:
-        return list(map(_sha256, chunks))
-    with ThreadPoolExecutor(_THREADS) as threads:  # hashlib lets other threads run
-        return list(threads.map(_sha256, chunks))
+    chunks = enumerate(_chunks(view, filled))
+    digests: dict[int, bytes] = {}
+    lock = threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                number, chunk = next(chunks, _NO_MORE)
+            if chunk is None:
+                return
+            digests[number] = hashlib.sha256(chunk).digest()  # this lets other threads run
+
+    helpers = _THREADS - 1 if len(view) >= _WORTH_THREADS * CHUNK_BYTES else 0
+    with ThreadPoolExecutor(max(helpers, 1)) as threads:
+        helping = [threads.submit(work) for _ in range(helpers)]
+        work()  # not only the helpers: on a busy machine they may come late
+        for one in helping:
+            one.result()
+    return [digests[number] for number in range(len(digests))]
 
 
 def _chunks(view: memoryview, filled: Iterable[int]) -> Iterator[memoryview]:
@@ -51,10 +67,6 @@ def _chunks(view: memoryview, filled: Iterable[int]) -> Iterator[memoryview]:
         for begin in range(start, whole, CHUNK_BYTES):
             yield view[begin : begin + CHUNK_BYTES]
         start = whole
-
-
-def _sha256(chunk: memoryview) -> bytes:
-    return hashlib.sha256(chunk).digest()
 
 
 @dataclass(frozen=True, repr=False)
