@@ -1,20 +1,24 @@
 """Storing and loading results in the `mongodb` store, against the driver itself in the same run.
 
-Both write to the same server with the same write concern. The server is SecantusDB, started here, or the one
-that `LUME_TEST_MONGODB_URI` names; its own speed is in both columns. Nothing is asserted; run it with
-`python benchmarks/mongodb.py`.
+All write to the same server with the same write concern. The server is SecantusDB, started here, or the one
+that `LUME_TEST_MONGODB_URI` names; its own speed is in all columns. "driver" stores the values and nothing
+else. "with SHA-256" is the driver, too, and keeps a digest that is checked when it is read, as in the store.
+
+What the store does more: it keeps the exact text beside a copy that can be searched, an index by date, and
+two that find what a copy left out and who uses an array. An array of 64 kB and more is a file of GridFS,
+which is pinned while its record is inserted: four requests to insert and three to load, where the driver has
+one. So an array of 100 000 doubles costs most. Nothing is asserted; run it with `python benchmarks/mongodb.py
+[COUNT]`: so many results are searched; the default of 100 000 takes minutes.
 """
 
 from __future__ import annotations
 
-import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import compare, digest, heading, scalars
 from pymongo import MongoClient, WriteConcern
 
 from lume_services.services.results.mongodb import MongodbResultsDB
@@ -22,50 +26,38 @@ from lume_services.services.results.mongodb import MongodbResultsDB
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import servers_mongodb
 
-MANY = 20_000
+MANY = 100_000
 BULK = 10_000
 ROUNDS = 3
 
 
-def medians_ms(works: list[Callable[[int], Any]], repeats: int) -> list[float]:
-    """Return the median time of each work; they take turns, so that both see the same server."""
-    times: list[list[float]] = [[] for _ in works]
-    for number in range(repeats):
-        for work, durations in zip(works, times, strict=True):
-            start = time.perf_counter()
-            work(number)
-            durations.append(1e3 * (time.perf_counter() - start))
-    return [statistics.median(durations) for durations in times]
-
-
-def compare(what: str, ours: Callable[[int], Any], raw: Callable[[int], Any], repeats: int) -> None:
-    here, there = medians_ms([ours, raw], repeats)
-    print(f"{what:<40} {here:9.3f} ms {there:9.3f} ms {here / there:7.2f}x")
-
-
-def scalars(number: int) -> dict[str, Any]:
-    return {"outputs": {f"x{k}": number + 0.1 * k for k in range(10)}, "unique_hash": f"{number:064x}"}
-
-
-def small(store: MongodbResultsDB, raw: Any) -> None:
+def small(store: MongodbResultsDB, raw: Any, verified: Any) -> None:
     repeats = 400
     items = [scalars(number) for number in range(repeats)]
     hashes = [item["unique_hash"] for item in items]
+
+    def load(n: int) -> None:
+        found = verified.find_one({"unique_hash": hashes[n]})
+        assert digest(found["outputs"]) == found["digest"]
+
     compare(
         "insert 10 scalars",
+        repeats,
         lambda n: store.insert_one(items[n], collection="small"),
         lambda n: raw.insert_one(dict(items[n])),
-        repeats,
+        lambda n: verified.insert_one({**items[n], "digest": digest(items[n]["outputs"])}),
     )
     compare(
         "load 10 scalars by hash",
+        repeats,
         lambda n: store.find_one(collection="small", query={"unique_hash": hashes[n]}),
         lambda n: raw.find_one({"unique_hash": hashes[n]}),
-        repeats,
+        load,
     )
 
 
-def arrays(store: MongodbResultsDB, raw: Any, what: str, shape: tuple[int, ...], repeats: int) -> None:
+def arrays(store: MongodbResultsDB, raw: Any, verified: Any, shape: tuple[int, ...], repeats: int) -> None:
+    what = f"{'x'.join(map(str, shape))} doubles"
     values = [np.random.default_rng(number).normal(size=shape) for number in range(repeats)]
     names = [f"{what}{number}" for number in range(repeats)]
 
@@ -74,63 +66,76 @@ def arrays(store: MongodbResultsDB, raw: Any, what: str, shape: tuple[int, ...],
         assert record is not None
         np.asarray(record["a"])
 
+    def document(n: int) -> dict[str, Any]:
+        return {"unique_hash": names[n], "a": values[n].tobytes(), "shape": shape}
+
+    def load_verified(n: int) -> None:
+        found = verified.find_one({"unique_hash": names[n]})
+        assert digest(np.frombuffer(found["a"]).reshape(shape)) == found["digest"]
+
     compare(
         f"insert {what}",
-        lambda n: store.insert_one({"unique_hash": names[n], "a": values[n]}, collection="arrays"),
-        lambda n: raw.insert_one({"unique_hash": names[n], "a": values[n].tobytes(), "shape": shape}),
         repeats,
+        lambda n: store.insert_one({"unique_hash": names[n], "a": values[n]}, collection="arrays"),
+        lambda n: raw.insert_one(document(n)),
+        lambda n: verified.insert_one({**document(n), "digest": digest(values[n])}),
     )
     compare(
         f"load {what}",
+        repeats,
         load,
         lambda n: np.frombuffer(raw.find_one({"unique_hash": names[n]})["a"]).reshape(shape),
-        repeats,
+        load_verified,
     )
 
 
-def many(store: MongodbResultsDB, raw: Any) -> None:
-    items = [scalars(number) for number in range(MANY + ROUNDS * BULK)]
-    for start in range(0, MANY, BULK):
-        store.insert_many(items[start : start + BULK], collection="many")
-        raw.insert_many([dict(item) for item in items[start : start + BULK]])
+def many(store: MongodbResultsDB, raw: Any, count: int) -> None:
+    items = [scalars(number) for number in range(count + ROUNDS * BULK)]
 
     def bulk(n: int) -> list[dict[str, Any]]:
-        return items[MANY + n * BULK : MANY + (n + 1) * BULK]
+        return items[count + n * BULK : count + (n + 1) * BULK]
 
     compare(
         f"insert_many of {BULK}",
+        ROUNDS,
         lambda n: store.insert_many(bulk(n), collection="many"),
         lambda n: raw.insert_many([dict(item) for item in bulk(n)], ordered=False),
-        ROUNDS,
     )
-    hashes = [items[(7919 * number) % MANY]["unique_hash"] for number in range(400)]
+    for start in range(0, count, BULK):
+        store.insert_many(items[start : start + BULK], collection="many")
+        raw.insert_many([dict(item) for item in items[start : start + BULK]])
+    hashes = [items[(7919 * number) % count]["unique_hash"] for number in range(400)]
     compare(
-        f"find by hash among {MANY + ROUNDS * BULK}",
+        f"find by hash among {count + ROUNDS * BULK}",
+        400,
         lambda n: store.find_one(collection="many", query={"unique_hash": hashes[n]}),
         lambda n: raw.find_one({"unique_hash": hashes[n]}),
-        400,
     )
 
 
 def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else MANY
     settings = servers_mongodb.settings()
     settings.pop("type")
     client: MongoClient[dict[str, Any]] = MongoClient(settings["uri"])
     database = client.get_database(settings["database"], write_concern=WriteConcern(w="majority", j=True))
-    for name in ("small", "arrays", "many"):
-        database[name].create_index("unique_hash", unique=True)
-    print(f"{'':<40} {'here':>12} {'driver':>12} {'ratio':>8}")
+    raw, verified = database["raw"], database["verified"]
+    for collection in (raw, verified):
+        collection.create_index("unique_hash", unique=True)
+    print(__doc__)
+    heading("driver", "with SHA-256")
     with MongodbResultsDB(**settings) as store:
-        for name in ("small", "arrays", "many"):
-            store.configure({name: []})
-        small(store, database["small"])
-        arrays(store, database["arrays"], "50x50 doubles", (50, 50), 100)
-        arrays(store, database["arrays"], "1e5 doubles", (100_000,), 30)
-        arrays(store, database["arrays"], "1e6 doubles", (1_000_000,), 10)
-        many(store, database["many"])
+        store.configure({name: [] for name in ("small", "arrays", "many")})
+        small(store, raw, verified)
+        raw.drop()
+        raw.create_index("unique_hash", unique=True)
+        arrays(store, raw, verified, (50, 50), 100)
+        arrays(store, raw, verified, (100_000,), 40)
+        arrays(store, raw, verified, (1_000_000,), 25)
+        many(store, raw, count)
     client.drop_database(settings["database"])
     client.close()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

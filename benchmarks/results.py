@@ -1,10 +1,11 @@
 """Storing and loading results in the `file` store, against the raw libraries in the same run.
 
 Small results are compared with SQLite itself: one commit each, JSON text with its SHA-256 beside it, found by
-an indexed hash and checked when it is read, as the store does it. What the store does more is that values
-keep their types, that all processes of a machine may use it, and that an insert is exactly-once. Arrays are
-compared with `numpy.save` and `numpy.load`, which compute no digest. Nothing is asserted; run it with
-`python benchmarks/results.py`.
+an indexed hash and checked when it is read, as in the store. What the store does more is that values keep
+their types, that all processes of a machine may use it, and that an insert is exactly-once. Arrays are
+compared with `numpy.save` and `numpy.load`: "raw" verifies nothing, and "with SHA-256" writes a digest beside
+the file and checks it. A `Result` is hashed a second time, for its `unique_hash`. Nothing is asserted; run it
+with `python benchmarks/results.py`.
 """
 
 from __future__ import annotations
@@ -12,33 +13,19 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import compare, digest, heading, line, scalars
 
 from lume_services.results import Result
 from lume_services.services.results import ResultsDBService
 from lume_services.services.results.file import FileResultsDB
 
 MANY = 100_000
-
-
-def median_ms(work: Callable[[int], Any], repeats: int) -> float:
-    times = []
-    for number in range(repeats):
-        start = time.perf_counter()
-        work(number)
-        times.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times)
-
-
-def line(what: str, ours: float, raw: float) -> None:
-    print(f"{what:<44} {ours:9.3f} ms {raw:9.3f} ms {ours / raw:7.2f}x {1e3 / ours:9.0f} /s")
 
 
 class RawSQLite:
@@ -62,56 +49,82 @@ class RawSQLite:
         return json.loads(text.decode())
 
 
-def scalars(number: int) -> dict[str, Any]:
-    return {"outputs": {f"x{k}": number + 0.1 * k for k in range(10)}, "unique_hash": f"{number:064x}"}
+class RawArrays:
+    """What a program would do that saves arrays in files by itself."""
+
+    def __init__(self, folder: Path, *, verified: bool = False) -> None:
+        self.folder = folder
+        self.folder.mkdir()
+        self.verified = verified
+
+    def insert(self, name: str, array: Any) -> None:
+        np.save(self.folder / f"{name}.npy", array)
+        if self.verified:
+            (self.folder / name).write_bytes(digest(array))
+
+    def load(self, name: str) -> Any:
+        array = np.load(self.folder / f"{name}.npy")
+        assert not self.verified or digest(array) == (self.folder / name).read_bytes()
+        return array
 
 
 def small(folder: Path) -> None:
     store, raw = FileResultsDB(folder / "small"), RawSQLite(folder)
     items = [scalars(number) for number in range(3000)]
-    line(
+    heading("raw")
+    compare(
         "insert 10 scalars",
-        median_ms(lambda n: store.insert_one(items[n], collection="p"), 3000),
-        median_ms(lambda n: raw.insert(items[n]), 3000),
+        3000,
+        lambda n: store.insert_one(items[n], collection="p"),
+        lambda n: raw.insert(items[n]),
     )
-    find = {"collection": "p"}
-    line(
+    compare(
         "load 10 scalars by hash",
-        median_ms(lambda n: store.find_one(query={"unique_hash": items[n]["unique_hash"]}, **find), 1000),
-        median_ms(lambda n: raw.find(items[n]["unique_hash"]), 1000),
+        1000,
+        lambda n: store.find_one(collection="p", query={"unique_hash": items[n]["unique_hash"]}),
+        lambda n: raw.find(items[n]["unique_hash"]),
     )
     service = ResultsDBService(lambda: store)
-    line(
+    compare(
         "Result(10 scalars): make and insert",
-        median_ms(lambda n: Result(project_name="r", outputs=items[n]["outputs"]).insert(service), 1000),
-        median_ms(lambda n: raw.insert({**items[n], "unique_hash": f"r{n}"}), 1000),
+        1000,
+        lambda n: Result(project_name="r", outputs=items[n]["outputs"]).insert(service),
+        lambda n: raw.insert({**items[n], "unique_hash": f"r{n}"}),
     )
     store.close()
 
 
 def arrays(folder: Path, what: str, shape: tuple[int, ...], repeats: int) -> None:
-    store, service = FileResultsDB(folder / what), None
+    store = FileResultsDB(folder / what)
     service = ResultsDBService(lambda: store)
     values = [np.random.default_rng(number).normal(size=shape) for number in range(repeats)]
-    saved = [folder / f"{what}{number}.npy" for number in range(repeats)]
-    line(
+    raw, verified = (RawArrays(folder / f"{what} {one}", verified=one) for one in (False, True))
+
+    def load(n: int) -> None:
+        record = store.find_one(collection="p", query={"unique_hash": str(n)})
+        assert record is not None
+        np.asarray(record["a"])
+
+    compare(
         f"insert {what}",
-        median_ms(
-            lambda n: store.insert_one({"unique_hash": str(n), "a": values[n]}, collection="p"), repeats
-        ),
-        median_ms(lambda n: np.save(saved[n], values[n]), repeats),
+        repeats,
+        lambda n: store.insert_one({"unique_hash": str(n), "a": values[n]}, collection="p"),
+        lambda n: raw.insert(str(n), values[n]),
+        lambda n: verified.insert(str(n), values[n]),
     )
-    line(
+    compare(
         f"load {what}",
-        median_ms(
-            lambda n: np.asarray(store.find_one(collection="p", query={"unique_hash": str(n)})["a"]), repeats
-        ),
-        median_ms(lambda n: np.load(saved[n]), repeats),
+        repeats,
+        load,
+        lambda n: raw.load(str(n)),
+        lambda n: verified.load(str(n)),
     )
-    line(
+    compare(
         f"Result({what}): make and insert",
-        median_ms(lambda n: Result(project_name="r", outputs={"a": values[n]}).insert(service), repeats),
-        median_ms(lambda n: np.save(saved[n], values[n]), repeats),
+        repeats,
+        lambda n: Result(project_name="r", outputs={"a": values[n]}).insert(service),
+        lambda n: raw.insert(f"r{n}", values[n]),
+        lambda n: verified.insert(f"r{n}", values[n]),
     )
     store.close()
 
@@ -119,6 +132,7 @@ def arrays(folder: Path, what: str, shape: tuple[int, ...], repeats: int) -> Non
 def many(folder: Path) -> None:
     store, raw = FileResultsDB(folder / "many"), RawSQLite(folder / "many")
     items = [scalars(number) for number in range(MANY)]
+    heading("raw")
     start = time.perf_counter()
     store.insert_many(items, collection="p")
     ours = time.perf_counter() - start
@@ -128,38 +142,37 @@ def many(folder: Path) -> None:
         for item in items:
             raw.insert(item)
     line(f"insert_many of {MANY}, each", 1e3 * ours / MANY, 1e3 * (time.perf_counter() - start) / MANY)
-    hashes = [items[(7919 * number) % MANY]["unique_hash"] for number in range(2000)]
-    line(
+    hashes = [items[(7919 * number) % MANY]["unique_hash"] for number in range(4000)]
+    compare(
         f"find by hash among {MANY}",
-        median_ms(lambda n: store.find_one(collection="p", query={"unique_hash": hashes[n]}), 2000),
-        median_ms(lambda n: raw.find(hashes[n]), 2000),
+        len(hashes),
+        lambda n: store.find_one(collection="p", query={"unique_hash": hashes[n]}),
+        lambda n: raw.find(hashes[n]),
     )
     query = {"outputs.x3": {"$gt": 50_000.0, "$lt": 50_100.0}}
-    everything = median_ms(
-        lambda _: [json.loads(text) for (text,) in raw.connection.execute("SELECT document FROM results")], 1
-    )
-    line(
-        "find a range, no index (raw: read all)",
-        median_ms(lambda _: list(store.find(collection="p", query=query)), 3),
-        everything,
-    )
+
+    def read_all(_: int) -> None:
+        for (text,) in raw.connection.execute("SELECT document FROM results"):
+            json.loads(text)
+
+    def find(_: int) -> None:
+        assert len(list(store.find(collection="p", query=query))) == 100
+
+    compare("find a range, no index (raw: read all)", 3, find, read_all)
     store.configure({"p": ["outputs.x3"]})
-    line(
-        "find a range, with an index (raw: read all)",
-        median_ms(lambda _: list(store.find(collection="p", query=query)), 20),
-        everything,
-    )
+    compare("find a range, with an index (raw: read all)", 3, find, read_all)
     store.close()
 
 
 def main() -> None:
-    print(f"{'':<44} {'here':>12} {'raw':>12} {'ratio':>8} {'rate':>12}")
+    print(__doc__)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "many").mkdir()
         small(folder)
+        heading("raw", "with SHA-256")
         arrays(folder, "50x50 doubles", (50, 50), 200)
-        arrays(folder, "1e6 doubles", (1_000_000,), 12)
+        arrays(folder, "1e6 doubles", (1_000_000,), 40)
         many(folder)
 
 

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from lume_services.errors import BlobCorruptError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+Fill: TypeAlias = Callable[[int, memoryview], Iterable[int]]
+
 CHUNK_BYTES = 1 << 20
 _DIGEST_BYTES = 32
+_NO_MORE = (0, None)
 _WORTH_THREADS = 4
 _THREADS = min(os.cpu_count() or 1, 8)
 
@@ -28,16 +32,41 @@ def _digest(nbytes: int, chunks: bytes) -> str:
     return hashlib.sha256(nbytes.to_bytes(8, "little") + chunks).hexdigest()
 
 
-def _chunk_digests(view: memoryview) -> list[bytes]:
-    chunks = [view[start : start + CHUNK_BYTES] for start in range(0, len(view), CHUNK_BYTES)]
-    if len(chunks) < _WORTH_THREADS:
-        return list(map(_sha256, chunks))
-    with ThreadPoolExecutor(_THREADS) as threads:  # hashlib lets other threads run
-        return list(threads.map(_sha256, chunks))
+def _chunk_digests(view: memoryview, filled: Iterable[int]) -> list[bytes]:
+    """Return the digests of the chunks of a buffer; each is hashed while the next ones are still filled.
+
+    Args:
+        view: The buffer.
+        filled: Gives, as it is filled, how many of its bytes are.
+    """
+    chunks = enumerate(_chunks(view, filled))
+    digests: dict[int, bytes] = {}
+    lock = threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                number, chunk = next(chunks, _NO_MORE)
+            if chunk is None:
+                return
+            digests[number] = hashlib.sha256(chunk).digest()  # this lets other threads run
+
+    helpers = _THREADS - 1 if len(view) >= _WORTH_THREADS * CHUNK_BYTES else 0
+    with ThreadPoolExecutor(max(helpers, 1)) as threads:
+        helping = [threads.submit(work) for _ in range(helpers)]
+        work()  # not only the helpers: on a busy machine they may come late
+        for one in helping:
+            one.result()
+    return [digests[number] for number in range(len(digests))]
 
 
-def _sha256(chunk: memoryview) -> bytes:
-    return hashlib.sha256(chunk).digest()
+def _chunks(view: memoryview, filled: Iterable[int]) -> Iterator[memoryview]:
+    start = 0
+    for size in filled:
+        whole = size if size == len(view) else size - size % CHUNK_BYTES
+        for begin in range(start, whole, CHUNK_BYTES):
+            yield view[begin : begin + CHUNK_BYTES]
+        start = whole
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,7 +89,7 @@ class Blob:
     def of(cls, data: Buffer) -> Blob:
         """Return the blob of contiguous `data`, which is neither copied nor changed."""
         view = memoryview(data).cast("B")
-        chunks = b"".join(_chunk_digests(view))
+        chunks = b"".join(_chunk_digests(view, [len(view)]))
         return cls(_digest(len(view), chunks), len(view), view, chunks)
 
     def __repr__(self) -> str:
@@ -74,20 +103,21 @@ class BlobReader:
         digest: The digest from the document.
         nbytes: The stored length.
         chunks: The stored digests of the chunks.
-        fetch: Returns the bytes from a start to a stop; both lie on chunk boundaries or at the end.
+        fill: Fills a buffer with the bytes from a start; both its ends lie on chunk boundaries or at the
+            end of the blob. Yields from time to time how many bytes of the buffer it has filled.
 
     Raises:
         BlobCorruptError: Length and chunk digests are not those of `digest`.
     """
 
-    def __init__(self, digest: str, nbytes: int, chunks: bytes, fetch: Callable[[int, int], Buffer]) -> None:
+    def __init__(self, digest: str, nbytes: int, chunks: bytes, fill: Fill) -> None:
         expected = -(-nbytes // CHUNK_BYTES) * _DIGEST_BYTES
         if nbytes < 0 or len(chunks) != expected or _digest(nbytes, chunks) != digest:
             raise _corrupt(digest, "its list of chunks is damaged")
         self.digest = digest
         self.nbytes = nbytes
         self._chunks = chunks
-        self._fetch = fetch
+        self._fill = fill
 
     def read(self, start: int = 0, stop: int | None = None) -> memoryview:
         """Return the bytes from `start` to `stop` (default: all), verified.
@@ -96,16 +126,19 @@ class BlobReader:
             BlobCorruptError: The stored bytes are not those that were written.
             ValueError: The range is not within the blob.
         """
+        import numpy as np  # whoever reads arrays has it, but stores are configured without it
+
         stop = self.nbytes if stop is None else stop
         if not 0 <= start <= stop <= self.nbytes:
             raise ValueError(f"bytes {start} to {stop} are not within a blob of {self.nbytes} bytes")
         first = start // CHUNK_BYTES
         begin, end = first * CHUNK_BYTES, min(-(-stop // CHUNK_BYTES) * CHUNK_BYTES, self.nbytes)
-        view = memoryview(self._fetch(begin, end)).cast("B")
-        if len(view) != end - begin:
+        view = np.empty(end - begin, np.uint8).data
+        found = _chunk_digests(view, self._fill(begin, view))
+        if len(found) * CHUNK_BYTES < len(view):
             raise _corrupt(self.digest, f"bytes {begin} to {end} are missing in part")
-        for number, found in enumerate(_chunk_digests(view), start=first):
-            if found != self._chunks[number * _DIGEST_BYTES : (number + 1) * _DIGEST_BYTES]:
+        for number, digest in enumerate(found, start=first):
+            if digest != self._chunks[number * _DIGEST_BYTES : (number + 1) * _DIGEST_BYTES]:
                 raise _corrupt(self.digest, f"chunk {number} (of {CHUNK_BYTES} bytes) is damaged")
         return view[start - begin : stop - begin]
 

@@ -36,6 +36,7 @@ DEFAULT_THRESHOLD = 1 << 16
 _PLAIN: tuple[type[Any], ...] = (str, int, float, bytes)
 _AS_THEY_ARE = frozenset({float, bool, type(None)})
 _UNTAGGED = frozenset({*_PLAIN, *_AS_THEY_ARE})
+_TEXT = frozenset({str})
 _SCALARS = frozenset({*_PLAIN, *_AS_THEY_ARE, datetime})
 
 
@@ -207,14 +208,13 @@ class _Decoder:
         return values
 
     def mapping(self, document: dict[str, Any]) -> dict[str, Any]:
+        if _is_flat(document):
+            return document.copy()  # most are so; the rest would give the same
         self._trail.enter(document)
         steps = self._trail.steps
         types = self.types(document)
         values = {}
         for key, item in document.items():
-            if type(item) in _UNTAGGED and type(key) is str and key not in types:
-                values[key] = item  # most are so; the rest of this loop would give the same
-                continue
             if key == TYPES:
                 continue
             steps.append(key)
@@ -262,6 +262,15 @@ class _Decoder:
         if reader.nbytes != nbytes:
             raise self._trail.fail(f"the blob has {reader.nbytes} bytes, not {nbytes!r}.")
         return reader if self._lazy else reader.read()
+
+
+def _is_flat(document: dict[str, Any]) -> bool:
+    """Tell whether the keys are text, and the values scalars that stand for themselves."""
+    return (
+        TYPES not in document
+        and _UNTAGGED.issuperset(map(type, document.values()))
+        and _TEXT.issuperset(map(type, document))
+    )
 
 
 def _unknown(name: object) -> tuple[str, str]:

@@ -9,20 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_blobs import fill_from
 
 from lume_services.errors import BlobCorruptError
 from lume_services.values.blobs import CHUNK_BYTES, Blob, BlobReader
 
 
-def reader_of(blob, stored=None, reads=None):
+def reader_of(blob, stored=None, **how):
     stored = bytes(blob.buffer) if stored is None else stored
-
-    def fetch(start, stop):
-        if reads is not None:
-            reads.append((start, stop))
-        return stored[start:stop]
-
-    return BlobReader(blob.digest, blob.nbytes, blob.chunks, fetch)
+    return BlobReader(blob.digest, blob.nbytes, blob.chunks, fill_from(stored, **how))
 
 
 def content(nbytes):
@@ -57,7 +52,8 @@ def test_any_range_is_read_and_only_its_chunks(data):
     stop = data.draw(st.integers(start, nbytes))
     raw = content(nbytes)
     reads: list[tuple[int, int]] = []
-    assert bytes(reader_of(Blob.of(raw), raw, reads).read(start, stop)) == raw[start:stop]
+    reader = reader_of(Blob.of(raw), step=data.draw(st.sampled_from([1000, CHUNK_BYTES + 7])), reads=reads)
+    assert bytes(reader.read(start, stop)) == raw[start:stop]
     [(begin, end)] = reads
     assert begin <= start <= stop <= end
     assert start - begin < CHUNK_BYTES
@@ -82,10 +78,32 @@ def test_a_damaged_chunk_is_found_where_it_is_read_and_named_by_digest():
     assert caught.value.digest == blob.digest
 
 
-def test_missing_bytes_are_found():
-    raw = content(CHUNK_BYTES + 10)
+@pytest.mark.parametrize("missing", [1, 10, 11, 2 * CHUNK_BYTES])
+@pytest.mark.parametrize("chunks", [2, 6])  # hashed one after the other, and by threads
+def test_missing_bytes_are_found(missing, chunks):
+    raw = content(chunks * CHUNK_BYTES + 10)
     with pytest.raises(BlobCorruptError, match="missing in part"):
-        reader_of(Blob.of(raw), raw[:-1]).read()
+        reader_of(Blob.of(raw), raw[:-missing], step=CHUNK_BYTES).read()
+
+
+@pytest.mark.parametrize("step", [100_000, CHUNK_BYTES, 5 * CHUNK_BYTES])
+def test_chunks_are_hashed_while_others_are_read(step):
+    raw = content(6 * CHUNK_BYTES + 10)
+    assert bytes(reader_of(Blob.of(raw), step=step).read()) == raw
+    damaged = bytearray(raw)
+    damaged[-1] ^= 1
+    with pytest.raises(BlobCorruptError, match="chunk 6 "):
+        reader_of(Blob.of(raw), bytes(damaged), step=step).read()
+
+
+def test_an_error_of_the_store_comes_through():
+    def fill(start, data):
+        yield CHUNK_BYTES
+        raise OSError("disk on fire")
+
+    blob = Blob.of(content(6 * CHUNK_BYTES))
+    with pytest.raises(OSError, match="disk on fire"):
+        BlobReader(blob.digest, blob.nbytes, blob.chunks, fill).read()
 
 
 @pytest.mark.parametrize("fault", ["digest", "nbytes", "chunks", "no chunks"])
@@ -98,4 +116,4 @@ def test_a_damaged_directory_is_found_before_anything_is_read(fault):
         "no chunks": (blob.digest, blob.nbytes, b""),
     }
     with pytest.raises(BlobCorruptError, match="list of chunks"):
-        BlobReader(*facts[fault], lambda start, stop: b"")
+        BlobReader(*facts[fault], fill_from(b""))

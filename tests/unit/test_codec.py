@@ -13,31 +13,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_blobs import MemoryBlobs
 from pydantic import BaseModel
 
 from lume_services.errors import DecodeError, EncodeError
 from lume_services.values import (
-    BlobReader,
     decode,
     dumps,
     encode,
     fingerprint,
     loads,
 )
-
-
-class MemoryBlobs:
-    """Keeps blobs in memory: a sink and a source."""
-
-    def __init__(self):
-        self.kept = {}
-
-    def put(self, blob):
-        self.kept[blob.digest] = (blob.nbytes, blob.chunks, bytes(blob.buffer))
-
-    def open(self, digest):
-        nbytes, chunks, raw = self.kept[digest]
-        return BlobReader(digest, nbytes, chunks, lambda start, stop: raw[start:stop])
 
 
 def same(left, right):

@@ -10,23 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from memory_blobs import MemoryBlobs
 
 from lume_services.errors import BlobCorruptError, DecodeError, EncodeError
-from lume_services.values import BlobReader, LazyArray, decode, dumps, encode, fingerprint, loads
-
-
-class MemoryBlobs:
-    """Keeps blobs in memory: a sink and a source."""
-
-    def __init__(self):
-        self.kept = {}
-
-    def put(self, blob):
-        self.kept[blob.digest] = (blob.nbytes, blob.chunks, bytes(blob.buffer))
-
-    def open(self, digest):
-        nbytes, chunks, raw = self.kept[digest]
-        return BlobReader(digest, nbytes, chunks, lambda start, stop: raw[start:stop])
+from lume_services.values import LazyArray, decode, dumps, encode, fingerprint, loads
 
 
 def round_trip(value, threshold=None):

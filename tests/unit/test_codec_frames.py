@@ -10,24 +10,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_blobs import MemoryBlobs
 from pandas.testing import assert_frame_equal, assert_index_equal, assert_series_equal
 
 from lume_services.errors import DecodeError, EncodeError
-from lume_services.values import BlobReader, decode, dumps, encode, fingerprint, loads
-
-
-class MemoryBlobs:
-    """Keeps blobs in memory: a sink and a source."""
-
-    def __init__(self):
-        self.kept = {}
-
-    def put(self, blob):
-        self.kept[blob.digest] = (blob.nbytes, blob.chunks, bytes(blob.buffer))
-
-    def open(self, digest):
-        nbytes, chunks, raw = self.kept[digest]
-        return BlobReader(digest, nbytes, chunks, lambda start, stop: raw[start:stop])
+from lume_services.values import decode, dumps, encode, fingerprint, loads
 
 
 def round_trip(value, threshold=65_536):

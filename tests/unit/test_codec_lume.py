@@ -10,23 +10,10 @@ import numpy as np
 import pytest
 from beamphysics import ParticleGroup
 from lume.base import Base
+from memory_blobs import MemoryBlobs
 
 from lume_services.errors import DecodeError
-from lume_services.values import BlobReader, decode, dumps, encode, fingerprint, loads, register_model
-
-
-class MemoryBlobs:
-    """Keeps blobs in memory: a sink and a source."""
-
-    def __init__(self):
-        self.kept = {}
-
-    def put(self, blob):
-        self.kept[blob.digest] = (blob.nbytes, blob.chunks, bytes(blob.buffer))
-
-    def open(self, digest):
-        nbytes, chunks, raw = self.kept[digest]
-        return BlobReader(digest, nbytes, chunks, lambda start, stop: raw[start:stop])
+from lume_services.values import decode, dumps, encode, fingerprint, loads, register_model
 
 
 def round_trip(value, blobs=None):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from memory_blobs import fill_from
 
 from lume_services.errors import BlobCorruptError
 from lume_services.values import LazyArray, fingerprint
@@ -26,12 +27,12 @@ class Stored:
             raw[flip] ^= 1
         self.nbytes_read = 0
         self._raw = bytes(raw)
-        reader = BlobReader(blob.digest, blob.nbytes, blob.chunks, self._fetch)
+        reader = BlobReader(blob.digest, blob.nbytes, blob.chunks, self._fill)
         self.lazy = LazyArray(reader, array.dtype, array.shape)
 
-    def _fetch(self, start, stop):
-        self.nbytes_read += stop - start
-        return self._raw[start:stop]
+    def _fill(self, start, data):
+        self.nbytes_read += len(data)
+        return fill_from(self._raw)(start, data)
 
 
 @pytest.fixture

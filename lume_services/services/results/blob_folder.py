@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lume_services.errors import BlobCorruptError
-from lume_services.services.results.durable import explain_os_error, remove_abandoned, sync
+from lume_services.services.results.durable import explain_os_error, fill, remove_abandoned, sync
 from lume_services.values.blobs import CHUNK_BYTES, Blob, BlobReader
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -132,11 +132,8 @@ class _FileReader(BlobReader):
         with self._explained():
             return super().read(start, stop)
 
-    def _bytes(self, start: int, stop: int) -> memoryview:
-        data = memoryview(bytearray(stop - start))
-        with self._file.open("rb") as stream:
-            stream.seek(start)
-            return data[: stream.readinto(data)]
+    def _bytes(self, start: int, data: memoryview) -> Iterator[int]:
+        return fill(data, self._file, start)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

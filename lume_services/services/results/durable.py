@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lume_services.errors import ResultsDBError
+from lume_services.values.blobs import CHUNK_BYTES
 
 _ABANDONED_SECONDS = 3600
 
@@ -39,6 +40,22 @@ def remove_abandoned(folder: Path) -> int:
                 file.unlink()
                 removed += 1
     return removed
+
+
+def fill(data: memoryview, file: Path, start: int) -> Iterator[int]:
+    """Fill a buffer from a place in a file; yield after each part how many bytes are there.
+
+    It ends early where the file does.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    size = 0
+    with file.open("rb", buffering=0) as stream:
+        stream.seek(start)
+        while got := stream.readinto(data[size : size + CHUNK_BYTES]):
+            size += got
+            yield size
 
 
 @contextmanager

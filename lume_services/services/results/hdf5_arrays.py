@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from lume_services.errors import BlobCorruptError, ResultCorruptError
-from lume_services.services.results.durable import explain_os_error
+from lume_services.services.results.durable import explain_os_error, fill
 from lume_services.services.results.hdf5_record import lazy_array, opened
 from lume_services.values.blobs import BlobReader
 
@@ -46,26 +46,25 @@ class ArrayReader(BlobReader):
         with self._explained():
             return super().read(start, stop)
 
-    def _bytes(self, start: int, stop: int) -> memoryview:
-        if start == stop:
-            return memoryview(b"")
-        if self._offset is None:
-            return self._rows(start, stop)
-        data = np.empty(stop - start, np.uint8)
-        with self._file.open("rb", buffering=0) as stream:
-            stream.seek(self._offset + start)
-            size = 0
-            while got := stream.readinto(data[size:].data):  # the system may give a part of what is asked
-                size += got
-        return data[:size].data
+    def _bytes(self, start: int, data: memoryview) -> Iterator[int]:
+        if data and self._offset is not None:
+            yield from fill(data, self._file, self._offset + start)
+        elif data:
+            self._fill_from_rows(start, data)
+            yield len(data)
 
-    def _rows(self, start: int, stop: int) -> memoryview:
+    def _fill_from_rows(self, start: int, data: memoryview) -> None:
         with opened(self._file) as stored:
             dataset, _ = lazy_array(stored, self.digest)
             row = dataset.nbytes // len(dataset) if dataset.ndim else dataset.nbytes
-            first = start // row
-            data = _as_bytes(dataset[first : -(-stop // row)] if dataset.ndim else dataset[()])
-            return data[start - first * row : stop - first * row]
+            first, last = start // row, -(-(start + len(data)) // row)
+            rows = np.s_[first:last] if dataset.ndim else ()
+            if (last - first) * row == len(data):
+                shape = (last - first, *dataset.shape[1:]) if dataset.ndim else ()
+                dataset.read_direct(np.ndarray(shape, dataset.dtype, data), rows)
+            else:
+                begin = start - first * row
+                data[:] = _as_bytes(dataset[rows])[begin : begin + len(data)]
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

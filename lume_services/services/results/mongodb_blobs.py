@@ -154,11 +154,14 @@ class _BucketReader(BlobReader):
         with self._explained(self.digest):
             return super().read(start, stop)
 
-    def _bytes(self, start: int, stop: int) -> memoryview:
-        data = memoryview(bytearray(stop - start))
-        first, last = start // CHUNK_BYTES, -(-stop // CHUNK_BYTES)
-        filled = self._server.use(_fill, self._file, first, last, data)
-        return data[:filled]
+    def _bytes(self, start: int, data: memoryview) -> Iterator[int]:
+        span = _CHUNKS_AT_ONCE * CHUNK_BYTES
+        for begin in range(0, len(data), span):
+            part = data[begin : begin + span]
+            filled = self._server.use(_fill, self._file, (start + begin) // CHUNK_BYTES, part)
+            yield begin + filled
+            if filled < len(part):
+                break
 
     @contextmanager
     def _explained(self, digest: str) -> Iterator[None]:
@@ -294,10 +297,11 @@ def _remove_lost_chunks(database: Database[Tree]) -> int:
     return len(lost)
 
 
-def _fill(database: Database[Tree], file: Any, first: int, last: int, data: memoryview) -> int:
+def _fill(database: Database[Tree], file: Any, first: int, data: memoryview) -> int:
     """Copy chunks to their places; return the number of bytes up to the first that is missing."""
     expected = first
     filled = 0
+    last = first - (-len(data) // CHUNK_BYTES)
     found = database[CHUNKS].find({"files_id": file, "n": {"$gte": first, "$lt": last}}, {"n": 1, "data": 1})
     with found.sort("n", ASCENDING) as chunks:
         for chunk in chunks:

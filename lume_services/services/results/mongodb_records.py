@@ -13,7 +13,7 @@ from bson import ObjectId
 from pymongo import IndexModel
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from lume_services.services.results.mongodb_blobs import only_duplicates
 from lume_services.services.results.mongodb_filter import MODIFIED
@@ -59,8 +59,8 @@ def make_indices(records: Collection[Tree], indices: Sequence[IndexModel]) -> No
     records.create_indexes(list(indices))
 
 
-def find_records(records: Collection[Tree], where: Tree, fields: Tree = _READ) -> list[Tree]:
-    """Return the documents that match, by default with what a record is read from."""
+def find_records(records: Collection[Tree], where: Tree, fields: Tree | None = _READ) -> list[Tree]:
+    """Return the documents that match, by default with what a record is read from; with None, whole."""
     return list(records.find(where, fields))
 
 
@@ -75,7 +75,12 @@ def find_page(
 def insert_records(records: Collection[Tree], documents: Sequence[Tree]) -> bool:
     """Insert documents; return whether none of them, by id or hash, was there already."""
     try:
-        records.insert_many(documents, ordered=False)
+        if len(documents) == 1:
+            records.insert_one(documents[0])  # quicker than many of one
+        else:
+            records.insert_many(documents, ordered=False)
+    except DuplicateKeyError:
+        return False
     except BulkWriteError as error:
         if not only_duplicates(error):
             raise

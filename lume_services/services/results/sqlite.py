@@ -17,6 +17,8 @@ from lume_services.errors import ResultsDBError
 from lume_services.services.results.durable import explain_os_error, locked
 
 _BUSY_SECONDS = 60
+_FROZEN = "immutable=1"
+_WITH_LOG = b"\2\2"  # the versions of the format that a writer and a reader must know
 
 # File systems that several machines may share: SQLite's write-ahead log needs shared memory and fails there.
 _SHARED_FILESYSTEMS = frozenset(
@@ -27,7 +29,7 @@ _SHARED_FILESYSTEMS = frozenset(
 )  # fmt: skip
 
 _ANOTHER_FOLDER = "or choose another folder for the results store."
-_PERMISSION = f"Ask for the permission to write it and its folder, {_ANOTHER_FOLDER}"
+_PERMISSION = f"Ask for the permission to read and write it and its folder, {_ANOTHER_FOLDER}"
 _NOT_OURS = f"Move it away, {_ANOTHER_FOLDER}"
 _REMEDIES = {
     sqlite3.SQLITE_BUSY: "Another process has kept it locked for a minute; wait for it, or stop it.",
@@ -65,6 +67,9 @@ class Database:
     process forks, because it keeps the state of its file locks in memory. So each is closed before a fork;
     parent and child open their own when they need it.
 
+    A file that may only be read is read without the locks that SQLite would write: as it is, where nobody
+    has it open to write, and otherwise with what the writers share.
+
     Args:
         path: The file; made with its folder when it is first used.
         layout: The format that the file has, or gets.
@@ -79,7 +84,8 @@ class Database:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._closer: weakref.finalize[[], Database] | None = None
-        self._inode: int | None = None
+        self._frozen = False
+        self._state: tuple[int, ...] | None = None
         _databases.add(self)
 
     @contextmanager
@@ -91,6 +97,7 @@ class Database:
         """
         with self._lock, self._explained():
             yield self._connected()
+            self._check_frozen()
 
     def rows(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Return the rows that a statement reads.
@@ -100,9 +107,11 @@ class Database:
         """
         with self._lock:
             try:
-                return self._connected().execute(statement, parameters).fetchall()
+                found = self._connected().execute(statement, parameters).fetchall()
             except (sqlite3.Error, OSError) as error:
                 raise self._explain(error) from error
+            self._check_frozen()
+            return found
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -172,14 +181,14 @@ class Database:
         self._connection = self._closer = None
 
     def _connected(self) -> sqlite3.Connection:
-        if self._inode != _inode(self._name):
+        if self._state != self._look():
             # Someone removed or replaced the file: what is written to the old one would be lost.
             self._disconnect()
         if self._connection is None:
             if not self.path.exists():
                 self._create()
             connection = sqlite3.connect(
-                f"{self.path.as_uri()}?mode=rw",
+                f"{self.path.as_uri()}?{self._mode()}",
                 uri=True,
                 timeout=_BUSY_SECONDS,
                 isolation_level=None,
@@ -192,8 +201,52 @@ class Database:
                 raise
             self._connection = connection
             self._closer = weakref.finalize(self, connection.close)
-            self._inode = _inode(self._name)
+            self._state = self._look()
         return self._connection
+
+    def _mode(self) -> str:
+        """Return how SQLite is to open the file. In the last way it takes no locks, and may only read."""
+        if self._writable:
+            mode = "mode=rw"
+        elif self._has_log or not self._keeps_log:
+            mode = "mode=ro"
+        else:
+            mode = _FROZEN
+        self._frozen = mode == _FROZEN
+        return mode
+
+    @property
+    def _writable(self) -> bool:
+        return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+
+    @property
+    def _has_log(self) -> bool:
+        """Whether there is a write-ahead log: a process has the file open to write, or was killed then."""
+        return self.path.with_name(f"{self.path.name}-wal").exists()
+
+    @property
+    def _keeps_log(self) -> bool:
+        """Whether writers use a write-ahead log; the header of the file tells."""
+        with self.path.open("rb") as file:
+            return file.read(20)[18:] == _WITH_LOG
+
+    def _look(self) -> tuple[int, ...] | None:
+        """Return what changes when the connection is not good any more; None if there is no file."""
+        try:
+            found = os.stat(self._name)  # noqa: PTH116 - asked at every call, and twice as fast
+        except FileNotFoundError:
+            return None
+        if self._frozen:
+            return found.st_ino, found.st_size, found.st_mtime_ns, self._has_log
+        return (found.st_ino,)
+
+    def _check_frozen(self) -> None:
+        if self._frozen and self._state != self._look():
+            raise ResultsDBError(
+                "another process began to write while this one read.",
+                where=str(self.path),
+                remedy="Read again.",
+            )
 
     def _create(self) -> None:
         """Make the file elsewhere and give it its name when it is complete: no process sees half of it."""
@@ -230,7 +283,7 @@ class Database:
                 remedy="Use the version of LUME-services that wrote it, or another folder.",
             )
         [mode] = connection.execute("PRAGMA journal_mode").fetchone()
-        if mode == "wal" and is_shared(self.path.parent):
+        if mode == "wal" and self._writable and is_shared(self.path.parent):
             connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
 
@@ -268,13 +321,6 @@ def is_shared(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
         kinds[Path(point.replace("\\040", " "))] = kind
     kind = next((kinds[above] for above in (place, *place.parents) if above in kinds), "")
     return kind in _SHARED_FILESYSTEMS or kind.startswith("fuse")
-
-
-def _inode(name: str) -> int | None:
-    try:
-        return os.stat(name).st_ino  # noqa: PTH116 - asked at every call, and twice as fast
-    except FileNotFoundError:
-        return None
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()

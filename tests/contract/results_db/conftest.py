@@ -11,13 +11,16 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import servers_mongodb
 
 from lume_services.config import build_context
 from lume_services.services.results import ResultsDB
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
 
 # A further store joins here: its settings, for data in a folder of the test.
 STORES: dict[str, Callable[[Path], dict[str, Any]]] = {
@@ -115,3 +118,19 @@ def in_a_child() -> Callable[..., str]:
         return message
 
     return do
+
+
+@pytest.fixture
+def mongodb_settings() -> dict[str, Any]:
+    """The arguments of a new `MongodbResultsDB`."""
+    return {name: value for name, value in servers_mongodb.settings().items() if name != "type"}
+
+
+@pytest.fixture
+def database(mongodb_settings: dict[str, Any]) -> Iterator[Database[dict[str, Any]]]:
+    """The database of the `mongodb_settings` as another program sees it."""
+    from pymongo import MongoClient
+
+    with MongoClient(mongodb_settings["uri"]) as client:
+        yield client[mongodb_settings["database"]]
+        client.drop_database(mongodb_settings["database"])

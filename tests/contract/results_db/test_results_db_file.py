@@ -1,17 +1,16 @@
-"""The `file` store when its folder is damaged, full, foreign or out of reach: one clear error, no more."""
+"""The `file` store when its files are damaged or foreign, and its blobs."""
 
 from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ import numpy as np
 import pytest
 
 from lume_services.errors import BlobCorruptError, DecodeError, ResultCorruptError, ResultsDBError
-from lume_services.services.results import sqlite
 from lume_services.services.results.file import FileResultsDB
 from lume_services.values.lazy import LazyArray
 
@@ -232,112 +230,6 @@ def test_another_version_of_the_format(store: FileResultsDB) -> None:
         store.insert_one({"a": 1}, collection="p")
 
 
-# out of reach, full -------------------------------------------------------------------------------
-
-
-def test_a_read_only_folder(open_folder: Path, in_a_child: Callable[..., str]) -> None:
-    path = open_folder / "store"
-    array = np.arange(9000.0)
-    with FileResultsDB(path) as store:
-        store.insert_one({"a": 1}, collection="p")
-    for folder in (path, open_folder):
-        folder.chmod(0o555)
-    uses = {
-        "insert": lambda: FileResultsDB(path).insert_one({"a": 2}, collection="p"),
-        "insert a blob": lambda: FileResultsDB(path).insert_one({"a": array}, collection="p"),
-        "new": lambda: FileResultsDB(open_folder / "new").insert_one({"a": 2}, collection="p"),
-    }
-    for name, use in uses.items():
-        message = in_a_child(lambda use=use: use())
-        assert message.startswith("ResultsDBError"), name
-        assert str(open_folder) in message
-        assert "write" in message
-    path.chmod(0o755)
-    assert FileResultsDB(path).count(collection="p") == 1
-
-
-def test_a_folder_that_may_be_read_only(open_folder: Path, in_a_child: Callable[..., str]) -> None:
-    """Reading needs the right to write, for the log of SQLite; the error says so."""
-    path = open_folder / "store"
-    with FileResultsDB(path) as store:
-        store.insert_one({"a": np.arange(9000.0)}, collection="p")
-    for file in path.rglob("*"):
-        file.chmod(0o555 if file.is_dir() else 0o444)
-    path.chmod(0o555)
-    message = in_a_child(lambda: FileResultsDB(path).collections())
-    assert message.startswith("ResultsDBError")
-    assert str(path) in message
-    assert "Ask for the permission to write it and its folder" in message
-
-
-def test_files_that_may_not_be_read(open_folder: Path, in_a_child: Callable[..., str]) -> None:
-    path = open_folder / "store"
-    with FileResultsDB(path) as store:
-        store.insert_one({"n": 0, "array": ARRAY}, collection="p")
-        store.insert_one({"n": 1}, collection="p")
-    for place in (open_folder, *path.rglob("*"), path):
-        place.chmod(0o777 if place.is_dir() else 0o666)
-    (blob,) = blob_files(store)
-
-    def read_others() -> None:
-        found = FileResultsDB(path).find(collection="p", fields=["n"], sort="n")
-        assert [record["n"] for record in found] == [0, 1]
-        list(FileResultsDB(path).find(collection="p"))
-
-    uses = {blob: read_others, path / "results.sqlite": FileResultsDB(path).collections, path: read_others}
-    for place, use in uses.items():
-        mode = place.stat().st_mode
-        place.chmod(0)
-        message = in_a_child(use)
-        place.chmod(mode)
-        assert message.startswith("ResultsDBError"), message
-        assert str(path) in message
-        assert "write" in message
-    assert in_a_child(read_others) == ""
-
-
-def test_an_index_that_is_gone_is_made_again(store: FileResultsDB) -> None:
-    store.insert_many([{"n": n} for n in range(20)], collection="p")
-    store.configure({"p": ["n"]})
-    execute(store, "DELETE FROM keys")
-    execute(store, "DROP INDEX records_in_time")
-    assert [record["n"] for record in store.find(collection="p", sort="-date_modified")] == list(range(20))[
-        ::-1
-    ]
-    store.reindex()
-    assert [record["n"] for record in store.find(collection="p", query={"n": {"$gte": 18}})] == [18, 19]
-
-
-def test_a_full_disk(open_folder: Path, in_a_child: Callable[..., str]) -> None:
-    path = open_folder / "store"
-    open_folder.chmod(0o777)
-
-    def fill() -> None:
-        store = FileResultsDB(path)
-        for n in range(2000):
-            store.insert_one({"n": n, "text": "x" * 500}, collection="p")
-
-    message = in_a_child(fill, limit=200_000)
-    assert message.startswith("ResultsDBError")
-    assert str(path / "results.sqlite") in message
-    assert "space" in message
-
-    def blob() -> None:
-        FileResultsDB(path).insert_one({"array": ARRAY}, collection="p")
-
-    message = in_a_child(blob, limit=1_000_000)
-    assert message.startswith("ResultsDBError")
-    assert str(path / "blobs") in message
-    assert "space" in message
-    # What was stored before is there, and with space again all goes on.
-    store = FileResultsDB(path)
-    before = [record["n"] for record in store.find(collection="p")]
-    assert before == list(range(len(before)))
-    assert not [file for file in (path / "blobs").rglob("*") if file.is_file()]
-    store.insert_one({"array": ARRAY}, collection="q")
-    store.close()
-
-
 # blobs without a record ---------------------------------------------------------------------------
 
 
@@ -424,73 +316,3 @@ def test_an_array_of_a_deleted_record_says_so(store: FileResultsDB) -> None:
     assert isinstance(record["a"], LazyArray)
     with pytest.raises(BlobCorruptError, match="a blob is missing"):
         record["a"].sum()
-
-
-# durability and file systems ----------------------------------------------------------------------
-
-
-def test_durable_to_the_loss_of_power(tmp_path: Path) -> None:
-    with FileResultsDB(tmp_path, durability="power") as store:
-        store.insert_one({"a": ARRAY}, collection="p")
-        with store._tables.database.reading() as connection:
-            assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
-            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    with FileResultsDB(tmp_path) as store:
-        [record] = store.find(collection="p")
-        assert np.array_equal(record["a"], ARRAY)
-
-
-@pytest.mark.parametrize(
-    ("folder", "shared"),
-    [
-        ("/home/me/results", False),
-        ("/sdf/data/results", True),
-        ("/sdf", True),
-        ("/sdf/scratch/x", False),
-        ("/my disk/x", True),
-        ("/laptop/x", True),
-        ("/", False),
-    ],
-)
-def test_file_systems_of_several_machines_are_known(tmp_path: Path, folder: str, shared: bool) -> None:
-    mounts = tmp_path / "mounts"
-    mounts.write_text(
-        "/dev/sda1 / ext4 rw 0 0\n"
-        "server:/sdf /sdf nfs4 rw,vers=4.2 0 0\n"
-        "tmpfs /sdf/scratch tmpfs rw 0 0\n"
-        "lustre@o2ib:/x /my\\040disk lustre rw,flock 0 0\n"
-        "sshfs#host: /laptop fuse.sshfs rw 0 0\n"
-    )
-    assert sqlite.is_shared(Path(folder), mounts) is shared
-    assert sqlite.is_shared(Path(folder), tmp_path / "none") is False
-
-
-def test_a_store_on_a_network_file_system_uses_no_shared_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with FileResultsDB(tmp_path / "moved") as store:
-        store.insert_one({"n": 0}, collection="p")
-    monkeypatch.setattr(sqlite, "is_shared", lambda _: True)
-    for name, count in (("new", 1), ("moved", 2)):
-        with FileResultsDB(tmp_path / name) as one, FileResultsDB(tmp_path / name) as other:
-            one.insert_one({"n": 1}, collection="p")
-            assert other.count(collection="p") == count
-            assert not (one.path / "results.sqlite-shm").exists()
-            assert one.delete(collection="p", query={"n": 1}) == 1
-
-
-def test_a_store_that_is_removed_or_replaced_while_it_is_open(store: FileResultsDB, tmp_path: Path) -> None:
-    with FileResultsDB(tmp_path / "other") as other:
-        other.insert_one({"b": 1}, collection="q")
-    store.insert_one({"a": 1}, collection="p")
-    shutil.rmtree(store.path)
-    assert store.count(collection="p") == 0
-    assert store.insert_one({"a": 1}, collection="p")
-    shutil.rmtree(store.path)
-    other.path.rename(store.path)
-    assert store.collections() == ["q"]
-    store.insert_one({"a": 1}, collection="p")
-    (store.path / "results.sqlite").unlink()  # without the log of SQLite that belongs to it
-    assert store.collections() == []
-    assert store.insert_one({"a": 2}, collection="r")
-    assert FileResultsDB(store.path).collections() == ["r"]

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
+import servers_mongodb as servers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lume_services.services.results.mongodb import MongodbResultsDB
 from lume_services.services.results.query import compile_query
 from lume_services.values import encode
-
-_path = Path(__file__).parents[2] / "servers_mongodb.py"
-_spec = importlib.util.spec_from_file_location("servers_mongodb", _path)
-servers: Any = importlib.util.module_from_spec(_spec)  # type: ignore[arg-type]
-_spec.loader.exec_module(servers)  # type: ignore[union-attr]
 
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
 KEYS = ["a", "b", "a.b", "b.a", "a.b.a", ".", "a.", "0", "1", "$b", "%24b", "a.0", "é"]
