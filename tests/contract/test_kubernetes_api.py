@@ -258,14 +258,14 @@ def test_the_worker_of_prefect_runs_flows(cluster, tmp_path):
         get_client(sync_client=True) as client,
     ):
 
-        def started(flow, parameters, image=IMAGE):
+        def started(flow, parameters, **variables):
             flow_id = client.create_flow_from_name(flow)
             deployment = client.create_deployment(
                 flow_id,
-                f"{flow}-{image}".replace(":", "-"),
+                f"{flow} {' '.join(variables)}",
                 entrypoint=f"backend_flows.{flow}",
                 work_pool_name=pool,
-                job_variables={"image": image, "image_pull_policy": "Never"},
+                job_variables={"image": IMAGE, "image_pull_policy": "Never", **variables},
             )
             return client.create_flow_run_from_deployment(deployment, parameters=parameters).id
 
@@ -275,11 +275,14 @@ def test_the_worker_of_prefect_runs_flows(cluster, tmp_path):
 
         log = tmp_path / "worker.log"
         until(lambda: "started!" in log.read_text(), seconds=90)
-        missing = started("numbers", {"x": 1}, "absent:1")
+        missing = started("numbers", {"x": 1}, image="absent:1")
+        dies = started("numbers", {"x": 1}, command="python -c 'import os; os.kill(os.getpid(), 9)'")
         completes, fails = started("numbers", {"x": 1}), started("failing", {})
         assert ended(completes).name == "Completed", log.read_text()
         failed = ended(fails)
         assert (failed.name, "beam lost" in failed.message) == ("Failed", True)
+        # Told by the observer of the worker, which watches jobs and pods.
+        assert ended(dies).name == "Crashed"
         assert client.read_flow_run(missing).state.is_pending()
         (pod,) = cluster.request("GET", PODS, labelSelector=f"prefect.io/flow-run-id={missing}")["items"]
         assert state(pod)["waiting"]["reason"] == "ErrImageNeverPull"
