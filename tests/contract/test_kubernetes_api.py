@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
@@ -170,6 +171,18 @@ def test_a_deleted_job_takes_its_process_along(cluster, tmp_path):
         os.kill(int(path.read_text()), 0)
     with pytest.raises(Refused, match='404: jobs "endless" not found'):
         cluster.request("GET", f"{JOBS}/endless")
+
+
+def test_what_a_container_leaves_behind_ends_with_it(cluster, tmp_path):
+    path = tmp_path / "pid"
+    code = (
+        "import pathlib, subprocess;"
+        "child = subprocess.Popen(['sleep', '60'], start_new_session=True);"
+        f"pathlib.Path({str(path)!r}).write_text(str(child.pid))"
+    )
+    cluster.request("POST", JOBS, python("careless", code))
+    finished(cluster, "careless")
+    until(lambda: not Path(f"/proc/{path.read_text()}").exists())
 
 
 def test_a_job_is_removed_after_its_time(cluster):

@@ -82,11 +82,12 @@ class Node:
         try:
             await asyncio.wait_for(process.wait(), grace_seconds)
         except TimeoutError:
-            _kill(process)
+            _kill(pod)
 
     def kill_all(self) -> None:
-        for process in self._processes.values():
-            _kill(process)
+        for pod in self._store.select("pods", None, "", ""):
+            if self.runs(pod):
+                _kill(pod)
 
     def log(self, pod: Object) -> Path | None:
         """Return the file of the log of a pod, None before its container has started."""
@@ -151,7 +152,7 @@ class Node:
             _terminate(process)
         self._set_state(pod, "Running", {"running": {"startedAt": started}})
         code = await process.wait()
-        _kill(process)  # what the first process of a container leaves behind ends with it
+        _kill(pod)  # what the first process of a container leaves behind ends with it
         del self._processes[uid]
         self._terminated(pod, code if code >= 0 else 128 - code, started)
 
@@ -159,8 +160,8 @@ class Node:
         """Return the environment of a container as the kubelet puts it together."""
         variables = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}",
-            "HOSTNAME": pod["metadata"]["name"],
             **self._environment,
+            "HOSTNAME": pod["metadata"]["name"],
         }
         for source in container.get("envFrom", ()):
             kind = "secret" if "secretRef" in source else "configMap"
@@ -250,6 +251,10 @@ def _terminate(process: asyncio.subprocess.Process) -> None:
         process.terminate()
 
 
-def _kill(process: asyncio.subprocess.Process) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+def _kill(pod: Object) -> None:
+    """Kill all processes of a pod, also those in sessions of their own, which no process group has."""
+    mark = f"HOSTNAME={pod['metadata']['name']}".encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in environment.read_bytes().split(b"\0"):
+                os.kill(int(environment.parent.name), signal.SIGKILL)
