@@ -14,12 +14,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from servers import ServerUnavailable, free_port, unavailable
+
+from lume_services.services.scheduling.run_configs.kubernetes_template import CONFIGURATION
 
 TESTS = Path(__file__).parent
 START_SECONDS = 30
@@ -117,6 +120,20 @@ class Server:
         path.touch(mode=0o600)
         path.write_text(json.dumps(document))
         return path
+
+    def configure_jobs(self, variables: Mapping[str, str]) -> None:
+        """Make the config map that jobs have their settings from, as an operator does."""
+        path = "/api/v1/namespaces/default/configmaps"
+        with suppress(Refused):
+            self.request("DELETE", f"{path}/{CONFIGURATION}")
+        self.request("POST", path, {"metadata": {"name": CONFIGURATION}, "data": dict(variables)})
+
+    def kill(self, run_id: str) -> None:
+        """End the container of a flow run as `kill -9` does."""
+        path = "/api/v1/namespaces/default/pods"
+        found = self.request("GET", path, labelSelector=f"prefect.io/flow-run-id={run_id}")
+        (pod,) = (one for one in found["items"] if one["status"]["phase"] == "Running")
+        self.request("DELETE", f"{path}/{pod['metadata']['name']}", {"gracePeriodSeconds": 0})
 
     def stop(self) -> None:
         """Stop the server, and with it the containers of its pods."""

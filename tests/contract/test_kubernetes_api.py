@@ -258,6 +258,16 @@ def worker(cluster, pool, folder):
             process.wait()
 
 
+def test_a_pod_of_a_run_is_killed(cluster):
+    killed = python("run", "import time; time.sleep(60)")
+    killed["spec"]["template"]["metadata"] = {"labels": {"prefect.io/flow-run-id": "r1"}}
+    cluster.request("POST", JOBS, killed)
+    until(lambda: [pod["status"]["phase"] for pod in pods_of(cluster, "run")] == ["Running"])
+    cluster.kill("r1")
+    assert finished(cluster, "run")["failed"] == 1
+    assert pods_of(cluster, "run") == []
+
+
 @pytest.mark.system
 def test_the_worker_of_prefect_runs_flows(cluster, tmp_path):
     from prefect import get_client

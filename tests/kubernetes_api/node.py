@@ -78,11 +78,11 @@ class Node:
         if process is None:
             self._store.remove("pods", pod)
             return
-        _terminate(process)
-        try:
-            await asyncio.wait_for(process.wait(), grace_seconds)
-        except TimeoutError:
-            _kill(pod)
+        if grace_seconds:
+            _terminate(process)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), grace_seconds)
+        _kill(pod)
 
     def kill_all(self) -> None:
         for pod in self._store.select("pods", None, "", ""):

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from lume_services.config.settings import LUMEServicesSettings
+from lume_services.services.scheduling.run_configs import KubernetesRunConfig
 from lume_services.services.scheduling.run_configs.kubernetes_template import CONFIGURATION
 
 CONFIG = Path(__file__).parent.parent.parent / "config"
@@ -169,6 +170,18 @@ def test_the_settings_of_jobs_are_settings(monkeypatch):
     assert read.prefect.api_url == f"http://server:{port}/api"
     assert read.results_db.host == "mongodb"
     assert read.results_db.options == {"authSource": read.results_db.database}
+
+
+def test_the_runs_of_jobs_refer_to_what_is_there():
+    settings = of_kind("ConfigMap")[CONFIGURATION]["data"]
+    run = KubernetesRunConfig.model_validate_json(settings["LUME_RUN_CONFIG"])
+    (image,) = KUSTOMIZATION["images"]
+    assert run.image == f"{image['newName']}:{image['newTag']}"
+    assert run.namespace == KUSTOMIZATION["namespace"]
+    assert run.service_account_name in of_kind("ServiceAccount")
+    (volume,), (mount,) = run.volumes, run.volume_mounts
+    assert volume["persistentVolumeClaim"]["claimName"] in of_kind("PersistentVolumeClaim")
+    assert (mount["name"], mount["mountPath"]) == (volume["name"], settings["LUME_HOME"])
 
 
 def test_compose_knows_these_services_and_when_they_are_ready():
