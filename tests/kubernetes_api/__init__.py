@@ -1,0 +1,1 @@
+"""A Kubernetes API server for the tests: what the worker of prefect-kubernetes uses, and jobs that run."""
