@@ -46,7 +46,8 @@ lock:  ## make the hashed locks anew; needs uv
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--quiet pyproject.toml --extra server --extra parquet --extra mongodb -o requirements.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--quiet -c requirements.txt pyproject.toml --extra server --extra parquet --extra mongodb --group dev -o requirements-dev.txt
+		--quiet -c requirements.txt pyproject.toml --extra server --extra parquet --extra mongodb \
+		--extra docker --extra kubernetes --group dev -o requirements-dev.txt
 
 clean:
 	rm -rf $(VENV) .cache demo site
