@@ -102,8 +102,8 @@ def many(store: MongodbResultsDB, raw: Any, count: int) -> None:
         lambda n: raw.insert_many([dict(item) for item in bulk(n)], ordered=False),
     )
     for start in range(0, count, BULK):
-        store.insert_many(items[start : start + BULK], collection="many")
-        raw.insert_many([dict(item) for item in items[start : start + BULK]])
+        store.insert_many(items[start : min(start + BULK, count)], collection="many")
+        raw.insert_many([dict(item) for item in items[start : min(start + BULK, count)]])
     hashes = [items[(7919 * number) % count]["unique_hash"] for number in range(400)]
     compare(
         f"find by hash among {count + ROUNDS * BULK}",

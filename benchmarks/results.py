@@ -2,10 +2,13 @@
 
 Small results are compared with SQLite itself: one commit each, JSON text with its SHA-256 beside it, found by
 an indexed hash and checked when it is read, as in the store. What the store does more is that values keep
-their types, that all processes of a machine may use it, and that an insert is exactly-once. Arrays are
-compared with `numpy.save` and `numpy.load`: "raw" verifies nothing, and "with SHA-256" writes a digest beside
-the file and checks it. A `Result` is hashed a second time, for its `unique_hash`. Nothing is asserted; run it
-with `python benchmarks/results.py`.
+their types, that all processes of a machine may use it, and that an insert is exactly-once. To find a result
+it also looks whether its file is still the one it opened, and gives each value its type: 5 to 10 µs, where
+SQLite and JSON take 10 µs.
+
+Arrays are compared with `numpy.save` and `numpy.load`: "raw" verifies nothing, and "with SHA-256" writes a
+digest beside the file and checks it. A `Result` is hashed a second time, for its `unique_hash`. Nothing is
+asserted; run it with `python benchmarks/results.py`.
 """
 
 from __future__ import annotations

@@ -28,13 +28,13 @@ def medians_ms(works: list[Work], repeats: int) -> list[float]:
 
 def heading(*names: str) -> None:
     ratios = [f"to {name}" for name in names]
-    print(f"{'':<44}" + "".join(f"{name:>15}" for name in ("here", *names, *ratios, "here per s")))
+    print(f"{'':<44}" + "".join(f"{name:>17}" for name in ("here", *names, *ratios, "here per s")))
 
 
 def line(what: str, ours: float, *others: float) -> None:
-    times = "".join(f"{time_ms:12.3f} ms" for time_ms in (ours, *others))
-    ratios = "".join(f"{ours / other:14.2f}x" for other in others)
-    print(f"{what:<44}{times}{ratios}{1e3 / ours:15.0f}")
+    times = "".join(f"{time_ms:14.3f} ms" for time_ms in (ours, *others))
+    ratios = "".join(f"{ours / other:16.2f}x" for other in others)
+    print(f"{what:<44}{times}{ratios}{1e3 / ours:17.0f}")
 
 
 def compare(what: str, repeats: int, *works: Work) -> None:
