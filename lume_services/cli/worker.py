@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from lume_services.config.sections import PrefectSection
 
 app = typer.Typer(no_args_is_help=True, help="Take runs from a work pool.", rich_markup_mode=None)
 
@@ -42,5 +46,15 @@ def start(
 
     given = {"name": name, "queues": queue, "limit": limit, "poll_seconds": poll}
     set_ones = {key: value for key, value in given.items() if value is not None}
-    section = current_context().settings().worker.arguments()
+    settings = current_context().settings()
+    _tell_prefect(settings.prefect)
+    section = settings.worker.arguments()
     Worker(server_backend(kind, pool), **{**section, **set_ones}).run(typer.echo)
+
+
+def _tell_prefect(section: PrefectSection) -> None:
+    """Put the API into the environment before Prefect is imported: some of its threads look nowhere else."""
+    if section.api_url:
+        os.environ["PREFECT_API_URL"] = section.api_url
+    if section.api_auth_string:
+        os.environ["PREFECT_API_AUTH_STRING"] = section.api_auth_string.get_secret_value()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from kubernetes_asyncio import client as kubernetes
@@ -23,7 +25,9 @@ def pending_reason(run: FlowRun) -> LUMEServicesError | None:
         run: The run.
     """
     try:
-        pods = asyncio.run(_pods(str(run.id)))
+        # In a thread of its own, because the caller may be in an event loop.
+        with ThreadPoolExecutor(1) as thread:
+            pods = thread.submit(asyncio.run, _pods(str(run.id))).result()
     except (ApiException, config.ConfigException, OSError):
         return None
     where = f"run {run.id}"
@@ -34,7 +38,7 @@ def pending_reason(run: FlowRun) -> LUMEServicesError | None:
 
 
 async def _pods(run_id: str) -> list[Any]:
-    await config.load_config()
+    await config.load_config(config_file=os.environ.get("KUBECONFIG"))  # which it reads when imported
     async with kubernetes.ApiClient() as api:
         core = kubernetes.CoreV1Api(api)
         selector = f"prefect.io/flow-run-id={run_id}"
