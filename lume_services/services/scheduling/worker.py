@@ -113,8 +113,15 @@ async def _stop_on_signal(scope: CancelScope, *, task_status: Any) -> None:
 
 
 def job_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of an environment that configure LUME-services in a job."""
-    return {name: value for name, value in environment.items() if name.startswith("LUME_")}
+    """Return the variables of an environment that configure LUME-services in a job.
+
+    The API is left out: jobs know it by Prefect's variables, which lead there also from inside a container.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith("LUME_") and not name.startswith("LUME_PREFECT__API_")
+    }
 
 
 def worker_type(
@@ -132,8 +139,7 @@ def worker_type(
     left_out = set() if work_pool_type == "process" else {"PREFECT_HOME"}
 
     class Configuration(original.job_configuration):  # type: ignore[name-defined, misc]
-        @classmethod
-        def _base_environment(cls) -> dict[str, str]:
+        def _base_environment(self) -> dict[str, str]:
             inherited: dict[str, str] = super()._base_environment()
             return {name: value for name, value in {**inherited, **env}.items() if name not in left_out}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from pathlib import Path
 
@@ -209,11 +208,9 @@ def test_what_is_no_flow_is_refused(service):
         service.run(flow=lambda: 1)
 
 
-def test_kill_9_of_a_running_job(service, name, shared):
-    if name == "local":
-        pytest.skip("the job is this process")
+def test_kill_9_of_a_running_job(service, kill, shared):
     path = shared / "pid"
     handle = service.run(flow=flows.slow, parameters={"seconds": 300, "path": str(path)})
-    os.kill(started(path), signal.SIGKILL)
+    kill(handle.run_id, started(path))
     with pytest.raises(FlowCrashedError):
         handle.result(timeout=60)

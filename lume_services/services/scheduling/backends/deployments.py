@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from prefect.schedules import Schedule
 
 _JOBS = "lume_services.flows.jobs."
-_COMPARED = ("version", "description", "tags", "work_pool_name", "entrypoint", "job_variables")
+_COMPARED = ("version", "description", "tags", "work_pool_name", "work_queue_name", "entrypoint", "job_variables")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Registration:
         flow: The flow.
         project_name: The name of the deployment.
         work_pool: The name of its work pool.
+        work_queue: The queue of that pool; its default one if None.
         job_variables: For the job template of that pool.
         tags: The tags of all runs.
         schedule: When it runs by itself.
@@ -45,6 +46,7 @@ class Registration:
     flow: Flow[..., Any]
     project_name: str
     work_pool: str
+    work_queue: str | None = None
     job_variables: Mapping[str, Any] = field(default_factory=dict)
     tags: frozenset[str] = frozenset()
     schedule: Schedule | None = None
@@ -87,6 +89,7 @@ class Registration:
             self.flow,
             name=self.project_name,
             work_pool_name=self.work_pool,
+            work_queue_name=self.work_queue or "default",
             entrypoint_type=EntrypointType.MODULE_PATH,
             tags=sorted(self.tags),
             schedule=self.schedule,

@@ -19,7 +19,15 @@ from prefect.utilities.importtools import import_object
 from pydantic import SecretStr
 from typing_extensions import override
 
-from lume_services.errors import BackendError, FlowNotFoundError, LUMEServicesError, PluginError, choose_from
+from lume_services.errors import (
+    BackendError,
+    FlowNotFoundError,
+    LUMEServicesError,
+    PluginError,
+    Problem,
+    RunConfigError,
+    choose_from,
+)
 from lume_services.services.scheduling.backends.deployments import Registration, importable_name_of
 from lume_services.services.scheduling.backends.paging import every
 from lume_services.services.scheduling.backends.persistence import RunResults
@@ -28,12 +36,13 @@ from lume_services.services.scheduling.backends.server_run import ServerRun
 from lume_services.services.scheduling.base import DEFAULT_PROJECT, Backend, require_flow
 from lume_services.services.scheduling.parameters import jsonable_parameters
 from lume_services.services.scheduling.rendering import render, worker_class
-from lume_services.services.scheduling.run_configs import PrefectRunConfig, RunConfig
+from lume_services.services.scheduling.run_configs import RunConfig
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
     from prefect.schedules import Schedule
+    from prefect.workers.base import BaseJobConfiguration
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +60,11 @@ class ServerBackend(Backend):
         work_pool: The work pool, which is made if it is not there; `lume-` and its type if None.
         result_filesystem: The filesystem through which values come back.
         start_timeout_seconds: How long a run may wait for its start until that is an error.
+        run_config: The fields of the run config that all runs have, unless they say otherwise. They become
+            part of the deployments, so that runs by schedule have them, too.
+
+    Raises:
+        RunConfigError: `run_config` is not valid.
     """
 
     work_pool_type: ClassVar[str]
@@ -63,11 +77,13 @@ class ServerBackend(Backend):
         work_pool: str | None = None,
         result_filesystem: str = "local",
         start_timeout_seconds: float = 60.0,
+        run_config: Mapping[str, Any] | None = None,
     ) -> None:
         self.work_pool = work_pool or f"lume-{self.work_pool_type}"
         self.start_timeout_seconds = start_timeout_seconds
         self._api_url = api_url
         self._auth_string = api_auth_string
+        self._run_config = self.run_config_type.of(run_config, name="LUME_RUN_CONFIG")
         self._results = RunResults(result_filesystem)
         self._connection: ServerAPI | None = None
         self._lock = threading.Lock()
@@ -82,8 +98,12 @@ class ServerBackend(Backend):
         """Return the base job template of a new work pool."""
         return worker_class(self.work_pool_type).get_default_base_job_template()
 
-    def _pending_reason(self, run: FlowRun) -> LUMEServicesError | None:  # noqa: ARG002
-        """Return why the job of a run that a worker took does not start, where this is known."""
+    def _job_problems(self, job: BaseJobConfiguration) -> list[Problem]:  # noqa: ARG002
+        """Return what is wrong with a job although Prefect takes it."""
+        return []
+
+    def _diagnosis(self, run: FlowRun) -> LUMEServicesError | None:  # noqa: ARG002
+        """Return why the job of a run does not start, or has crashed, where this is known."""
         return None
 
     # what all do alike ----------------------------------------------------------------------------
@@ -103,19 +123,23 @@ class ServerBackend(Backend):
         version: str | None = None,
         description: str | None = None,
     ) -> str:
+        built = self._run_config.build()
+        wanted = Registration(
+            require_flow(flow),
+            project_name,
+            self.work_pool,
+            work_queue=built.work_queue,
+            tags=built.tags | frozenset(labels),
+            schedule=schedule,
+            version=version,
+            description=description,
+        )
+        variables = {**self._flow_variables(wanted.entrypoint), **built.job_variables}
         with self._server().client() as client:
             self._ensure_work_pool(client)
-            wanted = Registration(
-                require_flow(flow),
-                project_name,
-                self.work_pool,
-                tags=frozenset(labels),
-                schedule=schedule,
-                version=version,
-                description=description,
-            )
-            wanted = replace(wanted, job_variables=self._flow_variables(wanted.entrypoint))
-            changed = wanted.apply(client)
+            if schedule is not None:  # nobody else looks at what runs by itself
+                self._check_job(client, self.work_pool, variables)
+            changed = replace(wanted, job_variables=variables).apply(client)
         logger.info(
             "Flow %s %s", wanted.name, "is registered" if changed else "was registered; nothing changed"
         )
@@ -160,16 +184,21 @@ class ServerBackend(Backend):
         parameters: Mapping[str, Any] | None = None,
         run_config: RunConfig | Mapping[str, Any] | None = None,
     ) -> ServerRun:
-        built = self.run_config_type.of(run_config).build()
-        name = flow if isinstance(flow, str) else self.register_flow(flow)
+        given = self.run_config_type.of(run_config)
+        if isinstance(flow, str):  # what it was registered with counts, not what is configured here
+            name, built = flow, given.build()
+        else:
+            name, built = self.register_flow(flow), self._run_config.updated(given).build()
         with self._server().client() as client:
             deployment = self._deployment(client, name, None)
-            given = jsonable_parameters(deployment.parameter_openapi_schema or {}, parameters, name)
-            variables = self._checked_variables(client, deployment, built)
+            arguments = jsonable_parameters(deployment.parameter_openapi_schema or {}, parameters, name)
+            variables = dict(built.job_variables)
+            pool = deployment.work_pool_name or self.work_pool
+            self._check_job(client, pool, {**deployment.job_variables, **variables})
             self._results.ensure_known(client)
             run = client.create_flow_run_from_deployment(
                 deployment.id,
-                parameters=given,
+                parameters=arguments,
                 tags=sorted(built.tags),
                 work_queue_name=built.work_queue,
                 job_variables=variables,
@@ -178,7 +207,7 @@ class ServerBackend(Backend):
 
     def handle(self, run: FlowRun) -> ServerRun:
         """Return the handle on a run of this server."""
-        return ServerRun(self._server, run, self._results, self.start_timeout_seconds, self._pending_reason)
+        return ServerRun(self._server, run, self._results, self.start_timeout_seconds, self._diagnosis)
 
     def close(self) -> None:
         """Forget the connection; the next use makes another."""
@@ -221,15 +250,17 @@ class ServerBackend(Backend):
                     remedy="Choose another name, or leave it out.",
                 ) from None
 
-    def _checked_variables(
-        self, client: SyncPrefectClient, deployment: DeploymentResponse, built: PrefectRunConfig
-    ) -> dict[str, Any]:
-        """Return the job variables of a run, after a look at the job that they would give."""
-        variables = dict(built.job_variables)
-        pool = client.read_work_pool(deployment.work_pool_name or self.work_pool)
-        every = {**deployment.job_variables, **variables}
-        render(pool.base_job_template, every, work_pool_type=pool.type, pool=pool.name)
-        return variables
+    def _check_job(self, client: SyncPrefectClient, pool_name: str, variables: Mapping[str, Any]) -> None:
+        """Look at the job that these variables give.
+
+        Raises:
+            RunConfigError: The work pool or its worker could do nothing with it.
+        """
+        pool = client.read_work_pool(pool_name)
+        job = render(pool.base_job_template, variables, work_pool_type=pool.type, pool=pool.name)
+        problems = self._job_problems(job)
+        if problems:
+            raise RunConfigError(f"the job for the work pool {pool.name!r} cannot start", problems)
 
     def _deployment(
         self, client: SyncPrefectClient, name: str, project_name: str | None
