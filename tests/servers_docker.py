@@ -91,8 +91,8 @@ def client(address: str | None = None) -> Iterator[Any]:
 
 def volumes() -> list[str]:
     """Return the mounts in which a container finds Python and all packages, where they are here."""
-    names = ["/usr", sys.prefix, sys.base_prefix, *filter(None, sys.path), TESTS.parent]
-    folders = {folder for folder in map(Path, names) if folder.is_dir()}
+    packages = [name for name in sys.path if Path(name).name in {"site-packages", "dist-packages"}]
+    folders = {Path(name) for name in ("/usr", sys.prefix, sys.base_prefix, *packages, TESTS.parent)}
     outer = [folder for folder in folders if not folders.intersection(folder.parents)]
     return [f"{folder}:{folder}:ro" for folder in sorted(outer)]
 
@@ -134,7 +134,6 @@ def _import_image(address: str) -> None:
         f"ENV PATH={sys.prefix}/bin:/usr/bin:/bin",
         f"ENV PYTHONPATH={TESTS}",
         "ENV PREFECT_HOME=/tmp/prefect",
-        "WORKDIR /work",  # empty: Prefect copies what is there for each run
     ]
     name, tag = IMAGE.split(":")
     with client(address) as docker:
@@ -145,7 +144,7 @@ def _root_folder() -> bytes:
     """Return a tar of the root folder of a machine whose programs are all below /usr."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as tar:
-        for folder in ("etc", "proc", "sys", "dev", "usr", "tmp", "work"):
+        for folder in ("etc", "proc", "sys", "dev", "usr", "tmp"):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
             tar.addfile(entry)

@@ -14,7 +14,9 @@ from prefect import Flow
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
+from prefect.runner.storage import LocalStorage
 from prefect.types.entrypoint import EntrypointType
+from typing_extensions import override
 
 from lume_services.errors import NotAFlowError
 
@@ -24,7 +26,15 @@ if TYPE_CHECKING:
     from prefect.schedules import Schedule
 
 _JOBS = "lume_services.flows.jobs."
-_COMPARED = ("version", "description", "tags", "work_pool_name", "work_queue_name", "entrypoint", "job_variables")
+_COMPARED = (
+    "version",
+    "description",
+    "tags",
+    "work_pool_name",
+    "work_queue_name",
+    "entrypoint",
+    "job_variables",
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +108,19 @@ class Registration:
             job_variables=dict(self.job_variables),
         )
         deployment.entrypoint = self.entrypoint
+        deployment.storage = _InPlace(".")
         return deployment
+
+
+class _InPlace(LocalStorage):
+    """Has jobs run in the working directory that their image has.
+
+    Without it, Prefect first copies everything that is there: in many images that is the whole machine.
+    """
+
+    @override
+    def to_pull_step(self) -> dict[str, Any]:
+        return {"prefect.deployments.steps.set_working_directory": {"directory": "."}}
 
 
 def importable_name(flow: Flow[..., Any]) -> str:
