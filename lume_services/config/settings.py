@@ -123,7 +123,7 @@ class LUMEServicesSettings(BaseSettings):
     run_config: Options = Field(
         default={},
         description="What all runs have that do not say otherwise: fields of the backend's run config, as "
-        "JSON or each as a variable, `LUME_RUN_CONFIG__IMAGE`. Written into deployments: no place for secrets.",
+        "JSON, or each as a variable, as `LUME_RUN_CONFIG__IMAGE`. They are part of deployments: no secrets.",
     )
     worker: WorkerSection = Field(
         default=WorkerSection(), description="How `lume-services worker start` works."

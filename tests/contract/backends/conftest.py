@@ -20,13 +20,11 @@ from lume_services.config import Context, configure, unconfigure
 from lume_services.testing import isolated_settings
 
 TESTS = Path(__file__).parent.parent.parent
-WORKER_SECONDS = 60
+SECRET = ("LUME_TEST_PASSWORD", "spectrometer-7f3a")
 
 
 @contextmanager
-def running_worker(
-    settings: dict[str, Any], log: Path, **further: str
-) -> Iterator[subprocess.Popen[bytes]]:
+def running_worker(settings: dict[str, Any], log: Path, **further: str) -> Iterator[subprocess.Popen[bytes]]:
     """A worker as the command line starts it, with further variables; stopped by its first SIGTERM."""
     server = servers_prefect.session_server()
     environment = {
@@ -36,7 +34,7 @@ def running_worker(
         "LUME_BACKEND": settings["backend"],
         "LUME_PREFECT__WORK_POOL": settings["prefect"]["work_pool"],
         "PYTHONPATH": str(TESTS),
-        "OF_THE_WORKER": "yes",
+        SECRET[0]: SECRET[1],
         **further,
     }
     command = [sys.executable, "-m", "lume_services", "worker", "start"]
@@ -144,3 +142,9 @@ def kill(name: str) -> Callable[[str, int], None]:
     if name not in KILLS:
         pytest.skip("the job is this process")
     return KILLS[name]
+
+
+@pytest.fixture
+def worker_secret() -> tuple[str, str]:
+    """A variable of the worker, and its value."""
+    return SECRET

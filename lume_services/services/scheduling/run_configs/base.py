@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lume_services.errors import Problem, RunConfigError, choose_from
 
+_JOINED = frozenset({"labels", "env"})
+
 
 @dataclass(frozen=True)
 class PrefectRunConfig:
@@ -72,10 +74,9 @@ class RunConfig(BaseModel, ABC):
         """
         given = self.of(run_config)
         here, there = (one.model_dump(exclude_unset=True) for one in (self, given))
-        joined = {
-            name: here[name] | there[name] for name in ("labels", "env") if name in here and name in there
-        }
-        return self.of({**here, **there, **joined})
+        for name in _JOINED.intersection(here, there):
+            there[name] = here[name] | there[name]
+        return self.of({**here, **there})
 
 
 def _problems(error: ValidationError, model: type[RunConfig]) -> list[Problem]:
