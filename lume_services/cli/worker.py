@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -38,9 +39,12 @@ def start(
     """Start a worker and go on until Ctrl-C or SIGTERM."""
     from lume_services.cli.backends import server_backend
     from lume_services.config import current_context
+    from lume_services.config.environment import job_environment
     from lume_services.services.scheduling.worker import Worker
 
     given = {"name": name, "queues": queue, "limit": limit, "poll_seconds": poll}
     set_ones = {key: value for key, value in given.items() if value is not None}
-    section = current_context().settings().worker.arguments()
+    settings = current_context().settings()
+    section = settings.worker.arguments()
+    section["env"] = job_environment(settings, os.environ) | section["env"]
     Worker(server_backend(kind, pool), **{**section, **set_ones}).run(typer.echo)

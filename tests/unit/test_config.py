@@ -21,6 +21,7 @@ from lume_services.config import (
     unconfigure,
     use_context,
 )
+from lume_services.config.environment import job_environment
 from lume_services.config.retired import RetiredSettingWarning
 from lume_services.errors import (
     ConfigurationError,
@@ -175,6 +176,33 @@ def test_run_config_from_variables(monkeypatch):
     monkeypatch.setenv("LUME_RUN_CONFIG__IMAGE", "flows:1")
     with pytest.raises(RunConfigError, match="LUME_RUN_CONFIG is not valid(.|\\n)*image: no such field"):
         build_context().scheduling_backend()
+
+
+def test_a_job_gets_the_settings_wherever_they_were_read(monkeypatch, tmp_path):
+    (tmp_path / "lume.yaml").write_text(
+        "filesystems: {Scratch: {root: /scratch}}\nresults_db: {database: lab}"
+    )
+    (tmp_path / ".env").write_text(
+        "LUME_RESULTS_DB__PASSWORD=s3cret\nLUME_PREFECT__API_URL=http://localhost/api"
+    )
+    monkeypatch.setenv("LUME_CONFIG_FILE", str(tmp_path / "lume.yaml"))
+    monkeypatch.setenv("LUME_RESULTS_DB__HOST", "db.lab")
+    monkeypatch.setenv("LUME_RUN_CONFIG", '{"labels": ["night"]}')
+    monkeypatch.setenv("LUME_WORKER__LIMIT", "2")
+    monkeypatch.setenv("LUME_MODELS", "of another program")
+    settings = build_context().settings()
+    variables = job_environment(settings, os.environ)
+    assert variables["LUME_MODELS"] == "of another program"
+    assert variables["LUME_RESULTS_DB__PASSWORD"] == "s3cret"
+    assert not [name for name in variables if "API" in name or "WORKER" in name or "CONFIG_FILE" in name]
+    for name in [name for name in os.environ if name.startswith("LUME_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / ".env").unlink()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    there = build_context().settings()
+    for section in ("home", "backend", "results_db", "filesystems", "run_config"):
+        assert getattr(there, section) == getattr(settings, section)
 
 
 def test_variables_of_other_programs_are_left_alone(monkeypatch):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from lume_services.config import LUMEServicesSettings
 from lume_services.errors import RunConfigError
 from lume_services.services.scheduling import DockerRunConfig, LocalRunConfig, RunConfig
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 class OtherRunConfig(RunConfig):
@@ -97,3 +101,16 @@ def test_docker_fields_become_job_variables():
     assert DockerRunConfig(network="none").build().job_variables == {"network_mode": "none"}
     with pytest.raises(RunConfigError, match="network"):
         DockerRunConfig.of({"network": "two words"})
+
+
+def test_the_sample_for_docker_is_valid(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("LUME_")]:
+        monkeypatch.delenv(name)
+    settings = LUMEServicesSettings(_env_file=ROOT / "config" / "docker.env")
+    assert settings.backend == "docker"
+    config = DockerRunConfig.of(settings.run_config)
+    assert (config.image, config.auto_remove, config.volumes) == (
+        "my-flows:1",
+        True,
+        ["/srv/lume:/srv/lume"],
+    )

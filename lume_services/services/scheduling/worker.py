@@ -26,8 +26,7 @@ _SHUTDOWN = (signal.SIGTERM, signal.SIGINT)
 class Worker:
     """Takes runs from the work pool of a backend until its process is told to stop, by SIGTERM or Ctrl-C.
 
-    Jobs get the `LUME_*` variables of this process, so that they use the same stores; on the way they are
-    in no deployment, parameter or log.
+    What `env` holds goes into the jobs alone, and into no deployment, parameter or log.
 
     Args:
         backend: The backend whose work pool the runs are in; the pool is made if it is not there.
@@ -84,7 +83,7 @@ class Worker:
     async def _work(self, ready: Callable[[str], None]) -> None:
         import anyio
 
-        kind = worker_type(self._backend.work_pool_type, job_environment(os.environ), self._labels)
+        kind = worker_type(self._backend.work_pool_type, self._env, self._labels)
         worker = kind(
             work_pool_name=self._backend.work_pool,
             work_queues=self._queues or None,
@@ -110,18 +109,6 @@ async def _stop_on_signal(scope: CancelScope, *, task_status: Any) -> None:
         async for _ in signals:
             scope.cancel()
             return
-
-
-def job_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of an environment that configure LUME-services in a job.
-
-    The API is left out: jobs know it by Prefect's variables, which lead there also from inside a container.
-    """
-    return {
-        name: value
-        for name, value in environment.items()
-        if name.startswith("LUME_") and not name.startswith("LUME_PREFECT__API_")
-    }
 
 
 def worker_type(

@@ -35,6 +35,7 @@ def running_worker(settings: dict[str, Any], log: Path, **further: str) -> Itera
         "LUME_PREFECT__WORK_POOL": settings["prefect"]["work_pool"],
         "PYTHONPATH": str(TESTS),
         SECRET[0]: SECRET[1],
+        "LUME_WORKER__ENV": '{"OF_THE_WORKER": "yes"}',
         **further,
     }
     command = [sys.executable, "-m", "lume_services", "worker", "start"]

@@ -48,8 +48,8 @@ def everything() -> str:
 @pytest.mark.parametrize("backend_settings", ["process", "docker"], indirect=True)
 def test_secrets_of_the_worker_are_in_its_jobs_only(service, worker_secret):
     name, secret = worker_secret
-    handle = service.run(flow=flows.surroundings, parameters={"names": [name]})
-    assert handle.result(LONG) == {name: secret}
+    handle = service.run(flow=flows.surroundings, parameters={"names": [name, "OF_THE_WORKER"]})
+    assert handle.result(LONG) == {name: secret, "OF_THE_WORKER": "yes"}
     time.sleep(3)  # the logs of the job are sent every 2 s
     kept = everything()
     assert handle.run_id in kept
