@@ -81,6 +81,7 @@ def docker(folder: Path) -> Iterator[Any]:
     address = servers_docker.host()
     settings = server_settings("docker", folder)
     home = settings["home"]
+    Path(home).mkdir()  # otherwise it would be Docker's
     settings["run_config"] = {
         "image": servers_docker.IMAGE,
         "image_pull_policy": "Never",
