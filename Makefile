@@ -42,12 +42,13 @@ samples: $(VENV)/.demo  ## make the samples in config/ and the table in the docs
 	$(BIN)/lume-services config env --format yaml > config/lume-services.yaml
 	$(BIN)/lume-services config env --format markdown > docs/reference/variables.md
 
+EXTRAS := $(addprefix --extra ,server parquet mongodb)
+
 lock:  ## make the hashed locks anew; needs uv
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--quiet pyproject.toml --extra server --extra parquet --extra mongodb -o requirements.txt
+		--quiet pyproject.toml $(EXTRAS) -o requirements.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--quiet -c requirements.txt pyproject.toml --extra server --extra parquet --extra mongodb \
-		--extra docker --extra kubernetes --group dev -o requirements-dev.txt
+		--quiet -c requirements.txt pyproject.toml $(EXTRAS) --extra docker --extra kubernetes --group dev -o requirements-dev.txt
 
 clean:
 	rm -rf $(VENV) .cache demo site

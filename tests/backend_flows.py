@@ -82,6 +82,14 @@ def slow(seconds: float, path: str):
 
 
 @flow
+def hungry(megabytes: int):
+    """Say so, then take memory until it is killed."""
+    get_run_logger().info("takes memory")
+    time.sleep(3)  # the log is sent every 2 s
+    return len([np.ones(131_072) for _ in range(megabytes)])
+
+
+@flow
 def dies():
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -63,8 +63,8 @@ def _session_server() -> Server:
     return server
 
 
-def start() -> Server:
-    """Start a server.
+def start(**further: str) -> Server:
+    """Start a server, with further variables.
 
     Raises:
         ServerUnavailable: It does not start.
@@ -75,7 +75,7 @@ def start() -> Server:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-            env={**clean_environment(home), "PREFECT_SERVER_DATABASE_CONNECTION_URL": IN_MEMORY},
+            env={**clean_environment(home), "PREFECT_SERVER_DATABASE_CONNECTION_URL": IN_MEMORY, **further},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -42,14 +42,19 @@ def start(
     """Start a worker and go on until Ctrl-C or SIGTERM."""
     from lume_services.cli.backends import server_backend
     from lume_services.config import current_context
+    from lume_services.config.environment import job_environment
     from lume_services.services.scheduling.worker import Worker
 
     given = {"name": name, "queues": queue, "limit": limit, "poll_seconds": poll}
     set_ones = {key: value for key, value in given.items() if value is not None}
     settings = current_context().settings()
     _tell_prefect(settings.prefect)
+    backend = server_backend(kind, pool)
     section = settings.worker.arguments()
-    Worker(server_backend(kind, pool), **{**section, **set_ones}).run(typer.echo)
+    # The manifest of a Kubernetes job can be read by many, so it refers to a config map and a secret.
+    if backend.work_pool_type != "kubernetes":
+        section["env"] = job_environment(settings, os.environ) | section["env"]
+    Worker(backend, **{**section, **set_ones}).run(typer.echo)
 
 
 def _tell_prefect(section: PrefectSection) -> None:

@@ -113,7 +113,7 @@ def _results_db_service(results_db: providers.Provider[Any]) -> Any:
 def _local_backend(settings: LUMEServicesSettings) -> Any:
     from lume_services.services.scheduling.backends.local import LocalBackend
 
-    return LocalBackend(settings.prefect.api_url, settings.prefect.api_auth_string)
+    return LocalBackend(settings.prefect.api_url, settings.prefect.api_auth_string, settings.run_config)
 
 
 def _server_backend(settings: LUMEServicesSettings) -> Any:
@@ -122,7 +122,7 @@ def _server_backend(settings: LUMEServicesSettings) -> Any:
     chosen = load_class(
         settings.backend, group="lume_services.backends", packaged=BACKENDS, base=Backend, where="backend"
     )
-    return chosen(**settings.prefect.arguments())
+    return chosen(**settings.prefect.arguments(), run_config=settings.run_config)
 
 
 def _plugin_backend(settings: LUMEServicesSettings) -> Any:

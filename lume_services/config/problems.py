@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
 
@@ -14,6 +15,7 @@ from lume_services.config.settings import FILESYSTEM_SECTIONS, RESULTS_DB_SECTIO
 from lume_services.errors import Problem, choose_from, nearest
 
 PREFIX = "LUME_"
+_WITH_NAMES = re.compile(r"(LUME_(?:RUN_CONFIG|WORKER)__(?:ENV|LABELS))__")
 Path = tuple[str, ...]
 """Where a setting is: ("results_db", "port")."""
 
@@ -128,6 +130,11 @@ def misspelt_variables(names_set: Iterable[str]) -> list[Problem]:
         if not variable_name.upper().startswith(PREFIX):
             continue
         section = variable_name[len(PREFIX) :].lower().partition("__")[0]
+        mapping = _WITH_NAMES.match(variable_name.upper())
+        if mapping:
+            problems.append(
+                Problem("its name would lose its case.", variable_name, f"Give {mapping[1]} as JSON.")
+            )
         if section in RETIRED_SECTIONS:
             retired.append(variable_name[len(PREFIX) :])
         elif section not in names and (meant := nearest(section, names)):

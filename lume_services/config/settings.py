@@ -20,6 +20,7 @@ from lume_services.config.sections import (
     MongodbResultsDBSection,
     MountedFilesystemSection,
     MountedFilesystemShorthand,
+    Options,
     PluginSection,
     PredecessorResultsDBSection,
     PrefectSection,
@@ -120,6 +121,11 @@ class LUMEServicesSettings(BaseSettings):
         "a JSON list in the environment.",
     )
     prefect: PrefectSection = Field(default=PrefectSection(), description="The Prefect API to use.")
+    run_config: Options = Field(
+        default={},
+        description="What all runs have that do not say otherwise: fields of the backend's run config, as "
+        "JSON, or each as a variable, as `LUME_RUN_CONFIG__IMAGE`. They are part of deployments: no secrets.",
+    )
     worker: WorkerSection = Field(
         default=WorkerSection(), description="How `lume-services worker start` works."
     )
@@ -165,6 +171,17 @@ class LUMEServicesSettings(BaseSettings):
     @classmethod
     def _prefect_of_the_predecessor(cls, section: Any) -> Any:
         return translate_prefect(from_json(section))
+
+    @field_validator("run_config", mode="before")
+    @classmethod
+    def _variables_may_hold_json(cls, fields: Any) -> Any:
+        fields = from_json(fields)
+        if not isinstance(fields, dict):
+            return fields
+        return {
+            name: from_json(value) if str(value).startswith(("[", "{")) else value
+            for name, value in fields.items()
+        }
 
     @model_validator(mode="after")
     def _identifiers_are_unique(self) -> LUMEServicesSettings:

@@ -1,5 +1,6 @@
 """Settings: sources, order, sections, and messages that teach."""
 
+import os
 import pickle
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import warnings
 
 import pytest
 from dependency_injector.wiring import Provide, inject
+from prefect import flow
 
 import lume_services
 from lume_services.config import (
@@ -19,16 +21,20 @@ from lume_services.config import (
     unconfigure,
     use_context,
 )
+from lume_services.config.environment import job_environment
 from lume_services.config.retired import RetiredSettingWarning
-from lume_services.errors import ConfigurationError, FilesystemNotConfigured, PluginError
+from lume_services.errors import (
+    ConfigurationError,
+    FilesystemNotConfigured,
+    PluginError,
+    RunConfigError,
+)
 from lume_services.services.files import LocalFilesystem, MountedFilesystem
 
 
 @pytest.fixture(autouse=True)
 def clean(tmp_path, monkeypatch):
     """No variable, no .env and no earlier container has an influence."""
-    import os
-
     for name in [name for name in os.environ if name.startswith("LUME_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LUME_HOME", str(tmp_path / "home"))
@@ -138,6 +144,7 @@ def test_all_problems_at_once_with_place_and_remedy(monkeypatch):
     monkeypatch.setenv("LUME_CONFIG_FILE", "/not/there.yaml")
     monkeypatch.setenv("LUME_FILESYTEMS__A__ROOT", "/tmp")
     monkeypatch.setenv("LUME_SERIALIZERS", "{bad")
+    monkeypatch.setenv("LUME_RUN_CONFIG__ENV__OMP_NUM_THREADS", "1")
     found = problems()
     assert found.keys() == {
         "LUME_BACKEND",
@@ -146,12 +153,56 @@ def test_all_problems_at_once_with_place_and_remedy(monkeypatch):
         "/not/there.yaml",
         "LUME_FILESYTEMS__A__ROOT",
         "LUME_SERIALIZERS",
+        "LUME_RUN_CONFIG__ENV__OMP_NUM_THREADS",
     }
     assert "Did you mean 'local'?" in str(found["LUME_BACKEND"])
     assert "Did you mean 'host'?" in str(found["LUME_RESULTS_DB__HOTS"])
     assert "99999" in str(found["LUME_RESULTS_DB__PORT"])
     assert "LUME_FILESYSTEMS__A__ROOT" in str(found["LUME_FILESYTEMS__A__ROOT"])
     assert "JSON" in str(found["LUME_SERIALIZERS"])
+
+
+def test_run_config_from_variables(monkeypatch):
+    @flow
+    def threads():
+        return os.environ["OMP_NUM_THREADS"]
+
+    monkeypatch.setenv("LUME_RUN_CONFIG__LABELS", '["night"]')
+    monkeypatch.setenv("LUME_RUN_CONFIG__ENV", '{"OMP_NUM_THREADS": "1"}')
+    context = build_context()
+    assert context.settings().run_config == {"labels": ["night"], "env": {"OMP_NUM_THREADS": "1"}}
+    handle = context.scheduling_service().run(flow=threads)
+    assert (handle.result(), handle.tags) == ("1", {"night"})
+    monkeypatch.setenv("LUME_RUN_CONFIG__IMAGE", "flows:1")
+    with pytest.raises(RunConfigError, match="LUME_RUN_CONFIG is not valid(.|\\n)*image: no such field"):
+        build_context().scheduling_backend()
+
+
+def test_a_job_gets_the_settings_wherever_they_were_read(monkeypatch, tmp_path):
+    (tmp_path / "lume.yaml").write_text(
+        "filesystems: {Scratch: {root: /scratch}}\nresults_db: {database: lab}"
+    )
+    (tmp_path / ".env").write_text(
+        "LUME_RESULTS_DB__PASSWORD=s3cret\nLUME_PREFECT__API_URL=http://localhost/api"
+    )
+    monkeypatch.setenv("LUME_CONFIG_FILE", str(tmp_path / "lume.yaml"))
+    monkeypatch.setenv("LUME_RESULTS_DB__HOST", "db.lab")
+    monkeypatch.setenv("LUME_RUN_CONFIG", '{"labels": ["night"]}')
+    monkeypatch.setenv("LUME_WORKER__LIMIT", "2")
+    monkeypatch.setenv("LUME_MODELS", "of another program")
+    settings = build_context().settings()
+    variables = job_environment(settings, os.environ)
+    assert variables["LUME_MODELS"] == "of another program"
+    assert variables["LUME_RESULTS_DB__PASSWORD"] == "s3cret"
+    assert not [name for name in variables if "API" in name or "WORKER" in name or "CONFIG_FILE" in name]
+    for name in [name for name in os.environ if name.startswith("LUME_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / ".env").unlink()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    there = build_context().settings()
+    for section in ("home", "backend", "results_db", "filesystems", "run_config"):
+        assert getattr(there, section) == getattr(settings, section)
 
 
 def test_variables_of_other_programs_are_left_alone(monkeypatch):

@@ -54,13 +54,18 @@ class PrefectAPI:
         self.takes_events = takes_events
 
     @contextmanager
-    def entered(self) -> Iterator[SyncPrefectClient]:
-        """Make Prefect use this API in the block, and give the client of the block."""
+    def client(self) -> Iterator[SyncPrefectClient]:
+        """Make this API the one in Prefect's settings in the block, and give a client of it."""
         with (
             SettingsContext(profile=self._profile, settings=self._settings),
             get_client(sync_client=True, httpx_settings=self._httpx_settings()) as client,
-            SyncClientContext.model_construct(client=client),
         ):
+            yield client
+
+    @contextmanager
+    def entered(self) -> Iterator[SyncPrefectClient]:
+        """Make Prefect use this API, by one client, in the block, and give that client."""
+        with self.client() as client, SyncClientContext.model_construct(client=client):
             yield client
 
     @asynccontextmanager

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _CONFIGURE = (
     "Configure a Prefect API: set LUME_PREFECT__API_URL or PREFECT_API_URL to the URL of a Prefect server, "
-    "as http://127.0.0.1:4200/api after `prefect server start`."
+    "as http://127.0.0.1:4200/api after `lume-services server start`."
 )
 
 

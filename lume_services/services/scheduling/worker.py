@@ -27,8 +27,7 @@ _SHUTDOWN = (signal.SIGTERM, signal.SIGINT)
 class Worker:
     """Takes runs from the work pool of a backend until its process is told to stop, by SIGTERM or Ctrl-C.
 
-    Jobs get the `LUME_*` variables of this process, so that they use the same stores; on the way they are
-    in no deployment, parameter or log.
+    What `env` holds goes into the jobs alone, and into no deployment, parameter or log.
 
     Args:
         backend: The backend whose work pool the runs are in; the pool is made if it is not there.
@@ -87,9 +86,7 @@ class Worker:
     async def _work(self, ready: Callable[[str], None]) -> None:
         import anyio
 
-        kind = worker_type(
-            self._backend.work_pool_type, job_environment(self._backend.work_pool_type), self._labels
-        )
+        kind = worker_type(self._backend.work_pool_type, self._env, self._labels)
         worker = kind(
             work_pool_name=self._backend.work_pool,
             work_queues=self._queues or None,
@@ -117,16 +114,6 @@ async def _stop_on_signal(scope: CancelScope, *, task_status: Any) -> None:
             return
 
 
-def job_environment(work_pool_type: str) -> dict[str, str]:
-    """Return the variables of this process that configure LUME-services in a job.
-
-    A Kubernetes job gets none: its manifest can be read by many, so it refers to a config map and a secret.
-    """
-    if work_pool_type == "kubernetes":
-        return {}
-    return {name: value for name, value in os.environ.items() if name.startswith("LUME_")}
-
-
 def worker_type(
     work_pool_type: str, env: Mapping[str, str], labels: Mapping[str, str]
 ) -> type[BaseWorker[Any, Any, Any]]:
@@ -142,8 +129,7 @@ def worker_type(
     left_out = set() if work_pool_type == "process" else {"PREFECT_HOME"}
 
     class Configuration(original.job_configuration):  # type: ignore[name-defined, misc]
-        @classmethod
-        def _base_environment(cls) -> dict[str, str]:
+        def _base_environment(self) -> dict[str, str]:
             inherited: dict[str, str] = {_HEARTBEAT: "30", **super()._base_environment()}
             return {name: value for name, value in {**inherited, **env}.items() if name not in left_out}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,18 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import servers_docker
+import servers_kubernetes
 import servers_prefect
 
 from lume_services.config import Context, configure, unconfigure
 from lume_services.testing import isolated_settings
 
 TESTS = Path(__file__).parent.parent.parent
-WORKER_SECONDS = 60
+SECRET = ("LUME_TEST_PASSWORD", "spectrometer-7f3a")
 
 
 @contextmanager
-def running_worker(settings: dict[str, Any], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker as the command line starts it; stopped by its first SIGTERM."""
+def running_worker(settings: dict[str, Any], log: Path, **further: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker as the command line starts it, with further variables; stopped by its first SIGTERM."""
     server = servers_prefect.session_server()
     environment = {
         **server.environment(),
@@ -32,7 +35,9 @@ def running_worker(settings: dict[str, Any], log: Path) -> Iterator[subprocess.P
         "LUME_BACKEND": settings["backend"],
         "LUME_PREFECT__WORK_POOL": settings["prefect"]["work_pool"],
         "PYTHONPATH": str(TESTS),
-        "OF_THE_WORKER": "yes",
+        SECRET[0]: SECRET[1],
+        "LUME_WORKER__ENV": '{"OF_THE_WORKER": "yes"}',
+        **further,
     }
     command = [sys.executable, "-m", "lume_services", "worker", "start"]
     with log.open("ab") as output:
@@ -72,8 +77,69 @@ def process(folder: Path) -> Iterator[Any]:
         yield settings
 
 
+@contextmanager
+def docker(folder: Path) -> Iterator[Any]:
+    address = servers_docker.host()
+    settings = server_settings("docker", folder)
+    home = settings["home"]
+    Path(home).mkdir()  # otherwise it would be Docker's
+    settings["run_config"] = {
+        "image": servers_docker.IMAGE,
+        "image_pull_policy": "Never",
+        "network": "host",
+        "volumes": [f"{home}:{home}", *servers_docker.volumes()],
+        "auto_remove": True,
+    }
+    with running_worker(settings, folder / "worker.log", DOCKER_HOST=address):
+        yield settings
+
+
+@contextmanager
+def kubernetes(folder: Path) -> Iterator[Any]:
+    cluster = servers_kubernetes.session_server()
+    settings = server_settings("kubernetes", folder)
+    settings["run_config"] = {"image": servers_kubernetes.IMAGE, "image_pull_policy": "Never"}
+    cluster.configure_jobs(
+        {
+            "LUME_HOME": settings["home"],
+            "LUME_BACKEND": "kubernetes",
+            "LUME_PREFECT__WORK_POOL": settings["prefect"]["work_pool"],
+            "OF_THE_WORKER": "yes",
+            SECRET[0]: SECRET[1],
+        }
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(cluster.kubeconfig(folder / "kubeconfig")))
+        with running_worker(settings, folder / "worker.log"):
+            yield settings
+
+
 # A further backend joins here.
-BACKENDS: dict[str, Callable[[Path], Any]] = {"local": local, "process": process}
+BACKENDS: dict[str, Callable[[Path], Any]] = {
+    "local": local,
+    "process": process,
+    "docker": docker,
+    "kubernetes": kubernetes,
+}
+
+
+def kill_process(run_id: str, process: int) -> None:
+    os.kill(process, signal.SIGKILL)
+
+
+def kill_container(run_id: str, process: int) -> None:
+    servers_docker.kill(run_id)
+
+
+def kill_pod(run_id: str, process: int) -> None:
+    servers_kubernetes.session_server().kill(run_id)
+
+
+KILLS: dict[str, Callable[[str, int], None]] = {
+    "process": kill_process,
+    "docker": kill_container,
+    "kubernetes": kill_pod,
+}
 
 
 @pytest.fixture(scope="session", params=BACKENDS)
@@ -104,3 +170,17 @@ def service(context: Context) -> Any:
 def name(context: Context) -> str:
     """The name of the backend."""
     return str(context.settings().backend)
+
+
+@pytest.fixture
+def kill(name: str) -> Callable[[str, int], None]:
+    """End the job of a run, given its id and the number of its process, as `kill -9` does."""
+    if name not in KILLS:
+        pytest.skip("the job is this process")
+    return KILLS[name]
+
+
+@pytest.fixture
+def worker_secret() -> tuple[str, str]:
+    """A variable of the worker, and its value."""
+    return SECRET

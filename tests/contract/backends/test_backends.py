@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import backend_flows as flows
 import numpy as np
 import pytest
 
+from lume_services.config import build_context, use_context
 from lume_services.errors import (
     EmptyResultError,
     FlowCancelledError,
@@ -24,6 +24,10 @@ from lume_services.errors import (
     TaskNotCompletedError,
     TaskNotInFlowError,
 )
+from lume_services.examples.quad_scan import flows as quad_scan
+from lume_services.tasks import load_file
+from lume_services.testing import isolated_settings
+from lume_services.values import fingerprint
 
 LONG = 120
 
@@ -204,16 +208,30 @@ def test_registered_flows_run_by_name(service):
         service.run(flow=identity)
 
 
+def test_a_step_of_the_main_job(service, context, tmp_path):
+    """Its file lands in the filesystem that the jobs share, with the same content wherever it ran."""
+    parameters = {"n_particle": 1000}
+    identity = service.register_flow(flow=quad_scan.beam, project_name="quad_scan")
+    handle = service.run(identity, parameters)
+    reference = handle.result(LONG)
+    assert handle.task_result("save_beam") == reference
+    path = context.file_service().resolve("local", reference["filename"])
+    assert path.is_relative_to(context.settings().home)
+    there = load_file.fn(reference)
+    with use_context(build_context(isolated_settings(tmp_path))) as other:
+        here = load_file.fn(other.scheduling_service().run_and_return(quad_scan.beam, parameters))
+    assert len(there) == 1000
+    assert fingerprint(there) == fingerprint(here)
+
+
 def test_what_is_no_flow_is_refused(service):
     with pytest.raises(NotAFlowError):
         service.run(flow=lambda: 1)
 
 
-def test_kill_9_of_a_running_job(service, name, shared):
-    if name == "local":
-        pytest.skip("the job is this process")
+def test_kill_9_of_a_running_job(service, kill, shared):
     path = shared / "pid"
     handle = service.run(flow=flows.slow, parameters={"seconds": 300, "path": str(path)})
-    os.kill(started(path), signal.SIGKILL)
+    kill(handle.run_id, started(path))
     with pytest.raises(FlowCrashedError):
         handle.result(timeout=60)

@@ -14,7 +14,9 @@ from prefect import Flow
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
+from prefect.runner.storage import LocalStorage
 from prefect.types.entrypoint import EntrypointType
+from typing_extensions import override
 
 from lume_services.errors import NotAFlowError
 
@@ -24,7 +26,15 @@ if TYPE_CHECKING:
     from prefect.schedules import Schedule
 
 _JOBS = "lume_services.flows.jobs."
-_COMPARED = ("version", "description", "tags", "work_pool_name", "entrypoint", "job_variables")
+_COMPARED = (
+    "version",
+    "description",
+    "tags",
+    "work_pool_name",
+    "work_queue_name",
+    "entrypoint",
+    "job_variables",
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,7 @@ class Registration:
         flow: The flow.
         project_name: The name of the deployment.
         work_pool: The name of its work pool.
+        work_queue: The queue of that pool; its default one if None.
         job_variables: For the job template of that pool.
         tags: The tags of all runs.
         schedule: When it runs by itself.
@@ -45,6 +56,7 @@ class Registration:
     flow: Flow[..., Any]
     project_name: str
     work_pool: str
+    work_queue: str | None = None
     job_variables: Mapping[str, Any] = field(default_factory=dict)
     tags: frozenset[str] = frozenset()
     schedule: Schedule | None = None
@@ -87,6 +99,7 @@ class Registration:
             self.flow,
             name=self.project_name,
             work_pool_name=self.work_pool,
+            work_queue_name=self.work_queue or "default",
             entrypoint_type=EntrypointType.MODULE_PATH,
             tags=sorted(self.tags),
             schedule=self.schedule,
@@ -95,7 +108,19 @@ class Registration:
             job_variables=dict(self.job_variables),
         )
         deployment.entrypoint = self.entrypoint
+        deployment.storage = _InPlace(".")
         return deployment
+
+
+class _InPlace(LocalStorage):
+    """Has jobs run in the working directory that their image has.
+
+    Without it, Prefect first copies everything that is there: in many images that is the whole machine.
+    """
+
+    @override
+    def to_pull_step(self) -> dict[str, Any]:
+        return {"prefect.deployments.steps.set_working_directory": {"directory": "."}}
 
 
 def importable_name(flow: Flow[..., Any]) -> str:

@@ -9,13 +9,13 @@ from prefect.client.schemas.objects import FlowRun, WorkerStatus, WorkPool
 from prefect.client.schemas.sorting import LogSort
 
 from lume_services.errors import NoWorkerError, RunNotStartedError
+from lume_services.services.scheduling.backends.paging import every
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from prefect.client.orchestration import SyncPrefectClient
 
 _WARNING = 30
+_LINES = 5
 
 
 def not_started(client: SyncPrefectClient, run: FlowRun, seconds: float) -> RunNotStartedError:
@@ -43,13 +43,11 @@ def not_started(client: SyncPrefectClient, run: FlowRun, seconds: float) -> RunN
     return RunNotStartedError(f"{waited}: {reason}", where=where, remedy=remedy, run_id=str(run.id))
 
 
-def last_lines(client: SyncPrefectClient, run: FlowRun, count: int = 5) -> list[str]:
-    """Return the last lines of a run's log that are warnings or worse."""
+def last_lines(client: SyncPrefectClient, run: FlowRun, *, level: int = 0) -> list[str]:
+    """Return the last lines of a run's log that are of this level or worse."""
     found = client.read_logs(
-        LogFilter(
-            flow_run_id=LogFilterFlowRunId(any_=[run.id]), level=LogFilterLevel(ge_=_WARNING, le_=None)
-        ),
-        limit=count,
+        LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]), level=LogFilterLevel(ge_=level, le_=None)),
+        limit=_LINES,
         offset=0,
         sort=LogSort.TIMESTAMP_DESC,
     )
@@ -57,7 +55,11 @@ def last_lines(client: SyncPrefectClient, run: FlowRun, count: int = 5) -> list[
 
 
 def _polling(client: SyncPrefectClient, pool: WorkPool) -> bool:
-    workers = client.read_workers_for_work_pool(pool.name, worker_filter=WorkerFilter())
+    workers = every(
+        lambda limit, offset: client.read_workers_for_work_pool(
+            pool.name, WorkerFilter(), limit=limit, offset=offset
+        )
+    )
     return any(worker.status == WorkerStatus.ONLINE for worker in workers)
 
 
@@ -65,8 +67,9 @@ def _reason(client: SyncPrefectClient, run: FlowRun, pool: WorkPool) -> tuple[st
     if pool.is_paused:
         return "the work pool is paused.", f"prefect work-pool resume {pool.name}"
     if run.state is not None and run.state.is_pending():
-        said: Sequence[str] = last_lines(client, run) or [run.state.message or "nothing was said yet"]
-        return f"a worker took it and starts its job: {' '.join(said)}", "See the log of the worker."
+        warnings = " ".join(last_lines(client, run, level=_WARNING))
+        said = warnings or run.state.message or "nothing was said yet"
+        return f"a worker took it and starts its job: {said}", "See the log of the worker."
     limit = f", and its limit is {pool.concurrency_limit} runs" if pool.concurrency_limit is not None else ""
     return (
         f"a worker polls the work pool but has not taken it{limit}.",

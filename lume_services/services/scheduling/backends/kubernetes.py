@@ -30,5 +30,7 @@ class KubernetesBackend(ServerBackend):
         return job_template()
 
     @override
-    def _pending_reason(self, run: FlowRun) -> LUMEServicesError | None:
-        return pending_reason(run)
+    def _diagnosis(self, run: FlowRun) -> LUMEServicesError | None:
+        if run.state is None or not run.state.is_pending():
+            return None
+        return pending_reason(run, self._variables_of(run).get("namespace", "default"))

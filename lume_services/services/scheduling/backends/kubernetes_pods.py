@@ -18,16 +18,17 @@ from lume_services.errors import ImageMissingError, LUMEServicesError, RunNotSta
 _NO_IMAGE = {"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError"}
 
 
-def pending_reason(run: FlowRun) -> LUMEServicesError | None:
+def pending_reason(run: FlowRun, namespace: str) -> LUMEServicesError | None:
     """Return the error that tells why the pods of a run wait; None where the cluster cannot be asked.
 
     Args:
         run: The run.
+        namespace: Of its job.
     """
     try:
         # In a thread of its own, because the caller may be in an event loop.
         with ThreadPoolExecutor(1) as thread:
-            pods = thread.submit(asyncio.run, _pods(str(run.id))).result()
+            pods = thread.submit(asyncio.run, _pods(str(run.id), namespace)).result()
     except (ApiException, config.ConfigException, OSError):
         return None
     where = f"run {run.id}"
@@ -37,12 +38,12 @@ def pending_reason(run: FlowRun) -> LUMEServicesError | None:
     return None
 
 
-async def _pods(run_id: str) -> list[Any]:
+async def _pods(run_id: str, namespace: str) -> list[Any]:
     await config.load_config(config_file=os.environ.get("KUBECONFIG"))  # which it reads when imported
     async with kubernetes.ApiClient() as api:
         core = kubernetes.CoreV1Api(api)
         selector = f"prefect.io/flow-run-id={run_id}"
-        found: list[Any] = (await core.list_pod_for_all_namespaces(label_selector=selector)).items
+        found: list[Any] = (await core.list_namespaced_pod(namespace, label_selector=selector)).items
         return found
 
 

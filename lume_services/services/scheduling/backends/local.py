@@ -38,14 +38,24 @@ class LocalBackend(Backend):
     Args:
         api_url: The URL of a Prefect API, as `http://127.0.0.1:4200/api`.
         api_auth_string: The credentials for it, `user:password`.
+        run_config: The fields of the run config that all runs have, unless they say otherwise.
+
+    Raises:
+        RunConfigError: `run_config` is not valid.
     """
 
     run_config_type: ClassVar[type[RunConfig]] = LocalRunConfig
     in_process: ClassVar[bool] = True
 
-    def __init__(self, api_url: str | None = None, api_auth_string: SecretStr | None = None) -> None:
+    def __init__(
+        self,
+        api_url: str | None = None,
+        api_auth_string: SecretStr | None = None,
+        run_config: Mapping[str, Any] | None = None,
+    ) -> None:
         self._api_url = api_url
         self._auth_string = api_auth_string
+        self._run_config = self.run_config_type.of(run_config, name="LUME_RUN_CONFIG")
         self._connection: PrefectAPI | None = None
         self._lock = threading.Lock()
         self._projects: dict[str, dict[str, tuple[Flow[..., Any], frozenset[str]]]] = {DEFAULT_PROJECT: {}}
@@ -145,7 +155,7 @@ class LocalBackend(Backend):
     ) -> LocalRun:
         found, labels = self._registered(flow) if isinstance(flow, str) else (require_flow(flow), frozenset())
         bound = bind_parameters(found, parameters)
-        built = self.run_config_type.of(run_config).build()
+        built = self._run_config.updated(run_config).build()
         return LocalRun(self._api(), found, bound, replace(built, tags=built.tags | labels), task_names)
 
     def _registered(

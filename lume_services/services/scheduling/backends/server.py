@@ -20,7 +20,15 @@ from prefect.utilities.importtools import import_object
 from pydantic import SecretStr
 from typing_extensions import override
 
-from lume_services.errors import BackendError, FlowNotFoundError, LUMEServicesError, PluginError, choose_from
+from lume_services.errors import (
+    BackendError,
+    FlowNotFoundError,
+    LUMEServicesError,
+    PluginError,
+    Problem,
+    RunConfigError,
+    choose_from,
+)
 from lume_services.services.scheduling.backends.deployments import Registration, importable_name_of
 from lume_services.services.scheduling.backends.local import LocalBackend
 from lume_services.services.scheduling.backends.paging import every
@@ -31,12 +39,13 @@ from lume_services.services.scheduling.base import DEFAULT_PROJECT, Backend, req
 from lume_services.services.scheduling.parameters import jsonable_parameters
 from lume_services.services.scheduling.reconcile import Reconciled, reconcile
 from lume_services.services.scheduling.rendering import render, worker_class
-from lume_services.services.scheduling.run_configs import PrefectRunConfig, RunConfig
+from lume_services.services.scheduling.run_configs import RunConfig
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
     from prefect.schedules import Schedule
+    from prefect.workers.base import BaseJobConfiguration
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +63,11 @@ class ServerBackend(Backend):
         work_pool: The work pool, which is made if it is not there; `lume-` and its type if None.
         result_filesystem: The filesystem through which values come back.
         start_timeout_seconds: How long a run may wait for its start until that is an error.
+        run_config: The fields of the run config that all runs have, unless they say otherwise. They become
+            part of the deployments, so that runs by schedule have them, too.
+
+    Raises:
+        RunConfigError: `run_config` is not valid.
     """
 
     work_pool_type: ClassVar[str]
@@ -66,11 +80,13 @@ class ServerBackend(Backend):
         work_pool: str | None = None,
         result_filesystem: str = "local",
         start_timeout_seconds: float = 60.0,
+        run_config: Mapping[str, Any] | None = None,
     ) -> None:
         self.work_pool = work_pool or f"lume-{self.work_pool_type}"
         self.start_timeout_seconds = start_timeout_seconds
         self._api_url = api_url
         self._auth_string = api_auth_string
+        self._run_config = self.run_config_type.of(run_config, name="LUME_RUN_CONFIG")
         self._results = RunResults(result_filesystem)
         self._connection: ServerAPI | None = None
         self._lock = threading.Lock()
@@ -85,8 +101,12 @@ class ServerBackend(Backend):
         """Return the base job template of a new work pool."""
         return worker_class(self.work_pool_type).get_default_base_job_template()
 
-    def _pending_reason(self, run: FlowRun) -> LUMEServicesError | None:  # noqa: ARG002
-        """Return why the job of a run that a worker took does not start, where this is known."""
+    def _job_problems(self, job: BaseJobConfiguration) -> list[Problem]:  # noqa: ARG002
+        """Return what is wrong with a job although Prefect takes it."""
+        return []
+
+    def _diagnosis(self, run: FlowRun) -> LUMEServicesError | None:  # noqa: ARG002
+        """Return why the job of a run does not start, or has crashed, where this is known."""
         return None
 
     # what all do alike ----------------------------------------------------------------------------
@@ -106,19 +126,23 @@ class ServerBackend(Backend):
         version: str | None = None,
         description: str | None = None,
     ) -> str:
+        built = self._run_config.build()
+        wanted = Registration(
+            require_flow(flow),
+            project_name,
+            self.work_pool,
+            work_queue=built.work_queue,
+            tags=built.tags | frozenset(labels),
+            schedule=schedule,
+            version=version,
+            description=description,
+        )
+        variables = {**self._flow_variables(wanted.entrypoint), **built.job_variables}
         with self._server().client() as client:
             self._ensure_work_pool(client)
-            wanted = Registration(
-                require_flow(flow),
-                project_name,
-                self.work_pool,
-                tags=frozenset(labels),
-                schedule=schedule,
-                version=version,
-                description=description,
-            )
-            wanted = replace(wanted, job_variables=self._flow_variables(wanted.entrypoint))
-            changed = wanted.apply(client)
+            if schedule is not None:  # nobody else looks at what runs by itself
+                self._check_job(client, self.work_pool, variables)
+            changed = replace(wanted, job_variables=variables).apply(client)
         logger.info(
             "Flow %s %s", wanted.name, "is registered" if changed else "was registered; nothing changed"
         )
@@ -163,17 +187,22 @@ class ServerBackend(Backend):
         parameters: Mapping[str, Any] | None = None,
         run_config: RunConfig | Mapping[str, Any] | None = None,
     ) -> ServerRun:
-        built = self.run_config_type.of(run_config).build()
-        name = flow if isinstance(flow, str) else self.register_flow(flow)
+        given = self.run_config_type.of(run_config)
+        if isinstance(flow, str):  # what it was registered with counts, not what is configured here
+            name, built = flow, given.build()
+        else:
+            name, built = self.register_flow(flow), self._run_config.updated(given).build()
         with self._server().client() as client:
             deployment = self._deployment(client, name, None)
-            given = jsonable_parameters(deployment.parameter_openapi_schema or {}, parameters, name)
-            variables = self._checked_variables(client, deployment, built)
+            arguments = jsonable_parameters(deployment.parameter_openapi_schema or {}, parameters, name)
+            variables = dict(built.job_variables)
+            pool = deployment.work_pool_name or self.work_pool
+            self._check_job(client, pool, {**deployment.job_variables, **variables})
             self._results.ensure_known(client)
             # Inside of a flow run, it becomes a child of that.
             run: FlowRun = run_deployment(  # type: ignore[assignment, call-overload, call-arg, unused-ignore]
                 deployment.id,
-                parameters=given,
+                parameters=arguments,
                 timeout=0,
                 tags=sorted(built.tags),
                 work_queue_name=built.work_queue,
@@ -189,7 +218,7 @@ class ServerBackend(Backend):
 
     def handle(self, run: FlowRun) -> ServerRun:
         """Return the handle on a run of this server."""
-        return ServerRun(self._server, run, self._results, self.start_timeout_seconds, self._pending_reason)
+        return ServerRun(self._server, run, self._results, self.start_timeout_seconds, self._diagnosis)
 
     def close(self) -> None:
         """Forget the connection; the next use makes another."""
@@ -222,6 +251,12 @@ class ServerBackend(Backend):
                 self._connection = ServerAPI(self._api_url, self._auth_string)
             return self._connection
 
+    def _variables_of(self, run: FlowRun) -> dict[str, Any]:
+        """Return the job variables of a run, those of its deployment among them."""
+        with self._server().client() as client:
+            of_all = client.read_deployment(run.deployment_id).job_variables if run.deployment_id else {}
+        return {**of_all, **(run.job_variables or {})}
+
     def _ensure_work_pool(self, client: SyncPrefectClient) -> None:
         template = self._job_template()
         try:
@@ -237,15 +272,17 @@ class ServerBackend(Backend):
                     remedy="Choose another name, or leave it out.",
                 ) from None
 
-    def _checked_variables(
-        self, client: SyncPrefectClient, deployment: DeploymentResponse, built: PrefectRunConfig
-    ) -> dict[str, Any]:
-        """Return the job variables of a run, after a look at the job that they would give."""
-        variables = dict(built.job_variables)
-        pool = client.read_work_pool(deployment.work_pool_name or self.work_pool)
-        every = {**deployment.job_variables, **variables}
-        render(pool.base_job_template, every, work_pool_type=pool.type, pool=pool.name)
-        return variables
+    def _check_job(self, client: SyncPrefectClient, pool_name: str, variables: Mapping[str, Any]) -> None:
+        """Look at the job that these variables give.
+
+        Raises:
+            RunConfigError: The work pool or its worker could do nothing with it.
+        """
+        pool = client.read_work_pool(pool_name)
+        job = render(pool.base_job_template, variables, work_pool_type=pool.type, pool=pool.name)
+        problems = self._job_problems(job)
+        if problems:
+            raise RunConfigError(f"the job for the work pool {pool.name!r} cannot start", problems)
 
     def _deployment(
         self, client: SyncPrefectClient, name: str, project_name: str | None

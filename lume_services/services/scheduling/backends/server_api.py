@@ -62,9 +62,10 @@ class ServerAPI:
             APINotAuthorisedError: It wants other credentials.
             APIVersionError: It is too old or too new.
         """
-        with self._explained(), self._api.entered() as client:
-            self._check_version(client)
-            yield client
+        with self._explained():
+            self._check_version()
+            with self._api.entered() as client:
+                yield client
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -89,11 +90,15 @@ class ServerAPI:
                 remedy="Set LUME_PREFECT__API_AUTH_STRING or PREFECT_API_AUTH_STRING to its user:password.",
             ) from error
 
-    def _check_version(self, client: SyncPrefectClient) -> None:
-        """Refuse a server older than this process, once; such a one does not know what is asked of it."""
+    def _check_version(self) -> None:
+        """Refuse a server older than this process, once; such a one does not know what is asked of it.
+
+        This comes before Prefect looks at the version, which leaves the connection open where that fails.
+        """
         if self._checked:
             return
-        here, there = Version(__version__), Version(client.api_version())
+        with self._api.client() as client:
+            here, there = Version(__version__), Version(client.api_version())
         if here.major != there.major or there.release[:2] < here.release[:2]:
             raise APIVersionError(
                 f"the server runs Prefect {there}, this process {here}.",

@@ -48,7 +48,7 @@ class ServerRun(RunHandle):
         flow_run: The run.
         results: Where the values of its tasks are.
         start_timeout_seconds: How long it may wait for its start.
-        pending_reason: Tells why its job does not start, where that is known.
+        diagnosis: Tells why its job does not start, or has crashed, where that is known.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ServerRun(RunHandle):
         flow_run: FlowRun,
         results: RunResults,
         start_timeout_seconds: float,
-        pending_reason: Callable[[FlowRun], LUMEServicesError | None],
+        diagnosis: Callable[[FlowRun], LUMEServicesError | None],
     ) -> None:
         self._server = server
         self._id: UUID = flow_run.id
@@ -65,7 +65,7 @@ class ServerRun(RunHandle):
         self._tags = frozenset(flow_run.tags)
         self._results = results
         self._start_timeout = start_timeout_seconds
-        self._pending_reason = pending_reason
+        self._diagnosis = diagnosis
 
     @property
     @override
@@ -111,7 +111,11 @@ class ServerRun(RunHandle):
                     )
                 return kept_value(state.data)
             original = _exception(state)
-            lines = last_lines(client, self._read(client)) if state.is_crashed() else []
+            run = self._read(client)
+            lines = last_lines(client, run) if state.is_crashed() else []
+        reason = self._diagnosis(run) if state.is_crashed() else None
+        if reason is not None:
+            raise reason
         raise failure(state, original, flow_name=name, run_id=self.run_id, last_lines=lines) from original
 
     @override
@@ -172,7 +176,7 @@ class ServerRun(RunHandle):
         due = run.expected_start_time
         if run.state_type not in _WAITING or seconds < self._start_timeout or due is None:
             return
-        reason = self._pending_reason(run) if run.state_type == StateType.PENDING else None
+        reason = self._diagnosis(run) if run.state_type == StateType.PENDING else None
         if reason is not None:
             raise reason
         with self._server().client() as client:

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lume_services.errors import Problem, RunConfigError, choose_from
 
+_JOINED = frozenset({"labels", "env"})
+
 
 @dataclass(frozen=True)
 class PrefectRunConfig:
@@ -41,23 +43,40 @@ class RunConfig(BaseModel, ABC):
         """Return what Prefect needs to start a run with these settings."""
 
     @classmethod
-    def of(cls, run_config: RunConfig | Mapping[str, Any] | None) -> Self:
+    def of(cls, run_config: RunConfig | Mapping[str, Any] | None, *, name: str | None = None) -> Self:
         """Return `run_config` as this class; a mapping is validated, None gives the defaults.
+
+        Args:
+            run_config: A run config of this class, or a mapping of its fields.
+            name: What errors call it; the class if None.
 
         Raises:
             RunConfigError: The mapping is not valid, or it is the run config of another backend.
         """
         if isinstance(run_config, cls):
             return run_config
+        summary = f"{name or cls.__name__} is not valid"
         if isinstance(run_config, RunConfig):
             problem = Problem(
                 f"a {type(run_config).__name__} cannot be used here.", remedy=f"Use {cls.__name__}."
             )
-            raise RunConfigError(f"{cls.__name__} is not valid", [problem])
+            raise RunConfigError(summary, [problem])
         try:
             return cls.model_validate(dict(run_config or {}))
         except ValidationError as error:
-            raise RunConfigError(f"{cls.__name__} is not valid", _problems(error, cls)) from error
+            raise RunConfigError(summary, _problems(error, cls)) from error
+
+    def updated(self, run_config: RunConfig | Mapping[str, Any] | None) -> Self:
+        """Return these settings with those of `run_config` in their place; labels and `env` are joined.
+
+        Raises:
+            RunConfigError: As `of`.
+        """
+        given = self.of(run_config)
+        here, there = (one.model_dump(exclude_unset=True) for one in (self, given))
+        for name in _JOINED.intersection(here, there):
+            there[name] = here[name] | there[name]
+        return self.of({**here, **there})
 
 
 def _problems(error: ValidationError, model: type[RunConfig]) -> list[Problem]:

@@ -27,7 +27,9 @@ class DockerRunConfig(ServerRunConfig):
         default=None, description="Whether to pull the image."
     )
     network: str | None = Field(
-        default=None, description="`host`, `none`, `bridge`, or the name of a Docker network to connect to."
+        default=None,
+        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$",
+        description="`host`, `none`, `bridge`, or the name of a Docker network to connect to.",
     )
     volumes: list[str] = Field(
         default_factory=list, description="Volumes to mount, as `/on/host:/in/container[:ro]`."
