@@ -12,6 +12,7 @@ import importlib.util
 import io
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
@@ -63,7 +64,7 @@ class Daemon:
     def _wait(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
-            if _answers(self.host):
+            if _serves(self.folder / "docker.sock"):
                 return
             time.sleep(0.2)
         last = (self.folder / "log").read_text(errors="replace").strip().splitlines()[-1:]
@@ -117,6 +118,18 @@ def _session_host() -> str:
     found = given or daemon.host
     _import_image(found)
     return found
+
+
+def _serves(path: Path) -> bool:
+    """Tell whether a daemon answers at a socket. Of docker-py each vain attempt leaves a connection open."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(2)
+        try:
+            connection.connect(str(path))
+            connection.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
+            return b" 200 " in connection.recv(64)
+        except OSError:
+            return False
 
 
 def _answers(address: str) -> bool:
