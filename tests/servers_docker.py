@@ -105,6 +105,13 @@ def kill(run_id: str) -> None:
         container.kill()
 
 
+def remove_containers() -> None:
+    """Remove the containers of the image, which are kept so that the worker sees how each ended."""
+    with client() as docker:
+        for container in docker.containers.list(all=True, filters={"ancestor": IMAGE}):
+            container.remove(force=True)
+
+
 @functools.cache
 def _session_host() -> str:
     given = os.environ.get("DOCKER_HOST")

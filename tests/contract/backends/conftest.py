@@ -88,10 +88,10 @@ def docker(folder: Path) -> Iterator[Any]:
         "image_pull_policy": "Never",
         "network": "host",
         "volumes": [f"{home}:{home}", *servers_docker.volumes()],
-        "auto_remove": True,
     }
     with running_worker(settings, folder / "worker.log", DOCKER_HOST=address):
         yield settings
+    servers_docker.remove_containers()
 
 
 @contextmanager

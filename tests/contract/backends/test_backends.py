@@ -234,4 +234,4 @@ def test_kill_9_of_a_running_job(service, kill, shared):
     handle = service.run(flow=flows.slow, parameters={"seconds": 300, "path": str(path)})
     kill(handle.run_id, started(path))
     with pytest.raises(FlowCrashedError):
-        handle.result(timeout=60)
+        handle.result(LONG)
