@@ -20,15 +20,15 @@ def server_backend(kind: str | None, pool: str | None) -> ServerBackend:
     from lume_services.services.scheduling.backends.server import ServerBackend
 
     settings = current_context().settings()
-    changes = {"backend": kind or settings.backend}
+    name = kind or settings.backend
     prefect = settings.prefect.model_copy(update={"work_pool": pool}) if pool else settings.prefect
-    context = build_context(settings.model_copy(update={**changes, "prefect": prefect}))
+    context = build_context(settings.model_copy(update={"backend": name, "prefect": prefect}))
     backend = context.scheduling_backend()
     if isinstance(backend, ServerBackend):
         return backend
     problem = Problem(
-        f"the backend {changes['backend']!r} runs flows by itself; it has no workers.",
+        f"the backend {name!r} runs flows by itself; it has no workers.",
         where="--type",
-        remedy="Give --type process or --type docker, or set LUME_BACKEND.",
+        remedy="Give --type process, docker or kubernetes, or set LUME_BACKEND.",
     )
     raise ConfigurationError("no worker can be had", [problem])

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from prefect import flow, task
+from backend_flows import failing, numbers
+from prefect import flow
 
 from lume_services.errors import (
     FlowFailedError,
@@ -19,29 +20,6 @@ from lume_services.errors import (
     TaskNotInFlowError,
 )
 from lume_services.services.scheduling import Backend, LocalRunConfig, SchedulingService
-
-
-@task
-def double(x):
-    return 2 * x
-
-
-@task
-def broken():
-    raise ValueError("beam lost")
-
-
-@flow
-def numbers(x: int, offset: int = 0) -> int:
-    double(x)
-    double.with_options(name="twice")(x + 1)
-    return double(x + 2) + offset
-
-
-@flow
-def failing():
-    double(1)
-    broken()
 
 
 @flow
