@@ -305,3 +305,11 @@ class SpecError(ProblemsError, ValueError):
 
 class StepFailedError(BackendError, RuntimeError):
     """A step of a flow-of-flows failed."""
+
+
+class RunNotFoundError(BackendError, LookupError):
+    """There is no record of such a run."""
+
+
+class RunTakenOverError(BackendError, RuntimeError):
+    """Another process carries on the run."""

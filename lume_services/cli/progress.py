@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from lume_services.flows.events import StepEvent
     from lume_services.flows.plan import Plan
 
-MARKS: Mapping[str, str] = {"completed": "✓", "failed": "✗"}
-STYLES: Mapping[str, str] = {"completed": "green", "failed": "red", "running": "yellow", "skipped": "dim"}
+MARKS: Mapping[str, str] = {"completed": "✓", "reused": "=", "failed": "✗"}
+STYLES: Mapping[str, str] = {
+    "completed": "green",
+    "reused": "green",
+    "failed": "red",
+    "running": "yellow",
+    "skipped": "dim",
+}
 
 
 class Progress:
@@ -58,7 +64,7 @@ class Progress:
 
     def as_data(self) -> list[dict[str, Any]]:
         """Return how each step stands, for JSON."""
-        names = ("step", "flow", "state", "duration", "run_id", "error")
+        names = ("step", "flow", "state", "duration", "run_id", "why", "error")
         return [{name: getattr(event, name) for name in names} for event in self._events.values()]
 
     def _table(self) -> Table:

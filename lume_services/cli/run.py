@@ -12,8 +12,10 @@ from lume_services.cli.command import command_line
 from lume_services.cli.output import JSONFlag, print_json
 from lume_services.cli.values import ParamsOption, SetOption, SpecArgument, read_flow_of_flows
 from lume_services.errors import StepFailedError
+from lume_services.values.references import references
 
 if TYPE_CHECKING:
+    from lume_services.cli.progress import Progress
     from lume_services.flows.flow_of_flows import FlowOfFlowsRun
 
 
@@ -22,6 +24,25 @@ def run(
     *,
     values: SetOption = None,
     params: ParamsOption = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN_ID", help="Go on from this run, or from `latest`: finished steps are taken."
+        ),
+    ] = None,
+    from_step: Annotated[
+        str | None, typer.Option("--from", metavar="STEP", help="Run this step and all after it again.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(metavar="STEP", help="Run this step alone, with what ran before it.")
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Run every step and every task, whatever is known of them.")
+    ] = False,
+    retries: Annotated[int, typer.Option(min=0, help="Go on so often by itself after a step failed.")] = 0,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say of each step why it ran, or did not.")
+    ] = False,
     logs: Annotated[bool, typer.Option("--logs", help="Show what the flows log, on standard error.")] = False,
     as_json: JSONFlag = False,
 ) -> None:
@@ -31,18 +52,40 @@ def run(
     from lume_services.cli.progress import Progress
 
     composed, given = read_flow_of_flows(spec, params, values or [])
+    if not (resume or from_step or only):
+        composed.check(given)
     with Progress(composed.plan, quiet=as_json) as progress:
         try:
-            done = composed.run(given, on_step=progress.update)
+            done = composed.run(
+                given,
+                on_step=progress.update,
+                resume=resume,
+                from_step=from_step,
+                only=only,
+                no_cache=no_cache,
+                retries=retries,
+            )
         except StepFailedError as error:
             if not as_json:
+                _explain(progress, explain)
+                typer.echo(
+                    f"To go on from here: {command_line('run', str(spec), '--resume', 'latest')}", err=True
+                )
                 raise
             print_json({"state": "failed", "error": str(error), "steps": progress.as_data()})
             raise typer.Exit(1) from None
     if as_json:
         print_json(_as_data(done, progress.as_data()))
     else:
+        _explain(progress, explain)
         _report(done, spec)
+
+
+def _explain(progress: Progress, explain: bool) -> None:
+    if explain:
+        for step in progress.as_data():
+            what = {"completed": "ran", "failed": "ran, and failed"}.get(step["state"], step["state"])
+            typer.echo(f"{step['step']} {what}" + (f": {step['why']}." if step["why"] else "."))
 
 
 def _as_data(done: FlowOfFlowsRun, steps: list[dict[str, Any]]) -> dict[str, Any]:
@@ -65,7 +108,7 @@ def _report(done: FlowOfFlowsRun, spec: object) -> None:
         typer.echo("\nFiles:")
         for path in files:
             typer.echo(f"  {path}")
-    results = list(_references(done.results, "result_type_string"))
+    results = list(references(done.results, "result_type_string"))
     typer.echo("\nNext:")
     for project in dict.fromkeys(str(reference["project_name"]) for reference in results):
         typer.echo(f"  {command_line('results', 'list', '--project', project)}")
@@ -74,20 +117,8 @@ def _report(done: FlowOfFlowsRun, spec: object) -> None:
     typer.echo(f"  {command_line('graph', str(spec), '--svg', 'graph.svg')}")
 
 
-def _references(value: Any, mark: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the references within a nested value: mappings that have the key `mark`."""
-    if isinstance(value, Mapping):
-        if isinstance(value.get(mark), str):
-            yield value
-        for item in value.values():
-            yield from _references(item, mark)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _references(item, mark)
-
-
 def _files(results: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
     from lume_services.files import load_reference
 
-    for reference in _references(results, "file_type_string"):
+    for reference in references(results, "file_type_string"):
         yield reference, str(load_reference(reference).path())

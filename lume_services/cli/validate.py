@@ -18,7 +18,8 @@ def validate(
 ) -> None:
     """Check a spec and the values for a run; report all problems at once (exit code 2). Nothing runs."""
     try:
-        composed, _ = read_flow_of_flows(spec, params, values or [])
+        composed, given = read_flow_of_flows(spec, params, values or [])
+        composed.check(given)
     except SpecError as error:
         if not as_json:
             raise

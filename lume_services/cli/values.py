@@ -30,10 +30,10 @@ Values = dict[str, dict[str, Any]]
 def read_flow_of_flows(
     spec: Path, params: Path | None, assignments: Sequence[str]
 ) -> tuple[FlowOfFlows, Values]:
-    """Check a spec and the values for it, and return both.
+    """Read a spec and the values for a run of it. The values of a spec that is right are not checked yet.
 
     Raises:
-        SpecError: All problems of the spec and of the values, in one report.
+        SpecError: All problems of the spec, with those of the values in the same report.
     """
     from lume_services.flows import FlowOfFlows
 
@@ -45,9 +45,7 @@ def read_flow_of_flows(
     except SpecError:
         FlowOfFlows.from_yaml(spec, parameters=guessed)
         raise
-    values = _merged(given, {key: _typed(composed, key, text) for key, text in texts.items()})
-    composed.check(values)
-    return composed, values
+    return composed, _merged(given, {key: _typed(composed, key, text) for key, text in texts.items()})
 
 
 def _read_params(path: Path | None) -> Values:

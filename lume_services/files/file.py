@@ -88,13 +88,19 @@ class FileResult(BaseModel, Generic[S]):
         """
         service = _service(file_service)
         if self.checksum is not None:
-            self._verify(service)
+            self.verify(file_service=service)
         serializer = get_serializer(self.file_type_string)
         return service.read(self.filesystem_identifier, self.filename, serializer)
 
-    def _verify(self, service: FileService) -> None:
-        found = service.info(self.filesystem_identifier, self.filename).checksum
-        if found != self.checksum:
+    def verify(self, *, file_service: FileService | None = None) -> None:
+        """Look whether the file is there, and is the one that was written where that is known.
+
+        Raises:
+            FileNotFoundError: The file is not there.
+            FileChangedError: The checksum differs.
+        """
+        found = _service(file_service).info(self.filesystem_identifier, self.filename).checksum
+        if self.checksum not in (None, found):
             raise FileChangedError(
                 f"file {self.filename!r} is not the one that was written: its SHA-256 is {found[:12]}…, "
                 f"the reference has {str(self.checksum)[:12]}….",

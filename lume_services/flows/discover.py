@@ -42,13 +42,13 @@ def tasks_of(flow: Flow[..., Any]) -> TasksOfFlow:
     Nothing runs. Rather a task too many is found than one too few: whoever looks for a name that is
     not found may be told so. Code that looks tasks up dynamically makes the answer incomplete.
     """
-    reader = _Reader(flow.fn.__module__.partition(".")[0])
+    reader = CodeReader(flow.fn.__module__.partition(".")[0])
     reader.function(flow.fn)
     return reader.found
 
 
 @dataclass(frozen=True)
-class _Code:
+class Code:
     """Statements, what the names in them stand for, and the package that they are in."""
 
     statements: Sequence[ast.stmt]
@@ -56,25 +56,34 @@ class _Code:
     package: str | None
 
     def nodes(self) -> Iterator[ast.AST]:
+        """Yield all parts of the statements."""
         for statement in self.statements:
             yield from ast.walk(statement)
 
 
-class _Reader:
+class CodeReader:
+    """Reads the code of a function, and that of what it calls of its own package. Nothing runs.
+
+    Args:
+        package: That package.
+    """
+
     def __init__(self, package: str) -> None:
         self.package = package
         self.found = TasksOfFlow()
         self.seen: set[int | str] = set()
 
     def function(self, function: Any) -> None:
+        """Read a function."""
         function = inspect.unwrap(function)
         body = _body_of(function)
         if body is None:
             self.found.complete = False
         else:
-            self.read(_Code(body, _names_of(function), function.__globals__.get("__package__")))
+            self.read(Code(body, _names_of(function), function.__globals__.get("__package__")))
 
-    def read(self, code: _Code) -> None:
+    def read(self, code: Code) -> None:
+        """Read statements, and follow the names in them."""
         for node in code.nodes():
             if isinstance(node, ast.Call):
                 self.call(node, code.names)
@@ -93,6 +102,7 @@ class _Reader:
                 self.attribute(node, code.names)
 
     def call(self, node: ast.Call, names: Mapping[str, Any]) -> None:
+        """Take note of a call by which a task is named, or could be found."""
         called = _called(node)
         if called in _DYNAMIC or (called == "getattr" and node.args and _module_at(node.args[0], names)):
             self.found.complete = False
@@ -115,7 +125,7 @@ class _Reader:
             if statements is None:
                 self.found.complete = False
             else:
-                self.read(_Code(statements, {}, name.rpartition(".")[0] or None))
+                self.read(Code(statements, {}, name.rpartition(".")[0] or None))
 
     def attribute(self, node: ast.Attribute, names: Mapping[str, Any]) -> None:
         """Follow `module.task`, and no other attribute: reading one may run code."""
@@ -124,6 +134,7 @@ class _Reader:
             self.value(getattr(owner, node.attr))
 
     def value(self, value: Any) -> None:
+        """Follow what a name stands for."""
         if id(value) in self.seen:
             return
         self.seen.add(id(value))
@@ -141,6 +152,7 @@ class _Reader:
             self.items(getattr(value, "__dict__", {}).values())
 
     def items(self, items: Collection[Any]) -> None:
+        """Follow the items of a container."""
         if len(items) > _LARGEST_CONTAINER:
             self.found.complete = False
             return
@@ -148,6 +160,7 @@ class _Reader:
             self.value(item)
 
     def definition(self, value: FunctionType | type) -> None:
+        """Read a function or the methods of a class."""
         if isinstance(value, FunctionType):
             self.function(value)
             return
@@ -158,8 +171,14 @@ class _Reader:
                 self.value(function)
 
     def ours(self, thing: Any) -> bool:
+        """Return whether a thing is defined in the package that is read."""
         module = str(getattr(thing, "__module__", ""))
         return module.partition(".")[0] == self.package and not _LIBRARY.match(module)
+
+
+def has_source(function: Any) -> bool:
+    """Return whether the code of a function can be read."""
+    return _body_of(function) is not None
 
 
 def _body_of(function: Any) -> list[ast.stmt] | None:

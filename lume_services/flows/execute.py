@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import contextvars
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
 from graphlib import TopologicalSorter
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from lume_services.errors import StepFailedError
+from prefect import Flow
+from prefect.context import FlowRunContext
+
+from lume_services.config import current_context
+from lume_services.errors import BackendError, StepFailedError
 from lume_services.flows.check import CheckedSpec
 from lume_services.flows.document import Loc
 from lume_services.flows.events import Observer, StepEvent, StepState
-from lume_services.flows.failure import flow_failed, value_missing
+from lume_services.flows.failure import flow_failed, not_kept, parent_missing, value_missing
 from lume_services.flows.plan import Edge, Plan
+from lume_services.flows.runs.identity import Identity, code_fingerprint
+from lume_services.flows.runs.lease import Lease
+from lume_services.flows.runs.records import RunRecord, RunRecords, StepRecord
+from lume_services.flows.runs.request import RunRequest
+from lume_services.flows.runs.reuse import Decision, EarlierSteps
 from lume_services.flows.steps import StepRun, step_run
-from lume_services.results import load_result
-from lume_services.services.scheduling import Backend
+from lume_services.results import Provenance, load_result
+from lume_services.services.scheduling import Backend, RunConfig
 from lume_services.values.select import select
 
 # A thread that waits sees a stop that was asked for when it wakes up.
@@ -32,33 +44,61 @@ class _Step:
 
     name: str
     run: StepRun
-    began: float
+    tasks: Collection[str]
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock: float = field(default_factory=time.monotonic)
+    seconds: float | None = None
+    decision: Decision | None = None
+    identity: Identity | None = None
+    record_id: str = ""
     value: Any = None
     failure: StepFailedError | None = None
+
+    @property
+    def state(self) -> StepState:
+        if self.failure is not None:
+            return "failed"
+        if self.seconds is None:
+            return "running"
+        return "reused" if self.decision is not None and self.decision.record is not None else "completed"
+
+    @property
+    def run_id(self) -> str | None:
+        record = self.decision.record if self.decision else None
+        return record.flow_run_id if record else self.run.run_id
+
+    def task_result(self, name: str) -> Any:
+        record = self.decision.record if self.decision else None
+        return record.tasks[name] if record else self.run.task_result(name)
 
 
 class Execution:
     """One run of all steps, inside of a flow run: the run of every step is a child of it.
+
+    What every step gave is kept in the results store, so that another run can take it from there.
 
     Args:
         checked: The spec and its flows.
         plan: Its graph.
         backend: Runs the steps.
         observer: Is told what happens to the steps.
-
-    Attributes:
-        events: What happened last to every step.
+        request: What is asked of the run.
     """
 
-    def __init__(self, checked: CheckedSpec, plan: Plan, backend: Backend, observer: Observer) -> None:
-        self.events: dict[str, StepEvent] = {}
+    def __init__(
+        self, checked: CheckedSpec, plan: Plan, backend: Backend, observer: Observer, request: RunRequest
+    ) -> None:
         self._checked = checked
         self._plan = plan
         self._backend = backend
         self._observer = observer
+        self._request = request
+        self._parents = request.part_of(plan)
+        self._records = RunRecords()
+        self._code = cache(code_fingerprint)
         self._steps: dict[str, _Step] = {}
         self._running: dict[str, _Step] = {}
-        self._ended: SimpleQueue[_Step] = SimpleQueue()
+        self._news: SimpleQueue[_Step] = SimpleQueue()
 
     def run(self, values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Run all steps and return the value of every flow by the name of its step.
@@ -71,89 +111,170 @@ class Execution:
 
         Raises:
             StepFailedError: A step failed; of several, the first.
+            RunTakenOverError: Another process carries on the run.
         """
-        for name in self._plan.steps:
+        for name in self._parents:
             self._tell(name, "queued")
-        try:
-            failures = self._run_all(values)
-        except BaseException:
-            for step in self._running.values():
-                step.run.cancel()
-            while self._running:
-                self._next_ended()
-            raise
+        with self._begun():
+            try:
+                failures = self._run_all(values)
+            except BaseException:
+                for step in self._running.values():
+                    step.run.cancel()
+                while self._running:
+                    self._next_ended()
+                raise
         for name in self._plan.steps:
             if name not in self._steps:
                 self._tell(name, "skipped")
         for failure in failures:
             raise failure
-        return {name: self._steps[name].value for name in self._plan.steps}
+        return {name: self._steps[name].value for name in self._plan.steps if name in self._steps}
+
+    @contextmanager
+    def _begun(self) -> Iterator[None]:
+        """Hold the lease of the run, with what earlier runs did."""
+        context = FlowRunContext.get()
+        if context is None or context.flow_run is None:
+            raise RuntimeError("the steps were run outside of a flow run")
+        self._run_id = str(context.flow_run.id)
+        self._root = self._request.root or self._run_id
+        service = current_context().results_db_service()
+        with Lease(service, self._root) as self._lease:
+            self._records.begin(self._run_record())
+            resumes = self._request.root is not None or context.flow_run.run_count > 1
+            earlier = self._records.steps(self._root) if resumes else []
+            self._earlier = EarlierSteps(self._records, earlier, self._request.again)
+            yield
+
+    def _run_record(self) -> RunRecord:
+        spec, document = self._checked.spec, self._checked.document
+        return RunRecord(
+            run_id=self._run_id,
+            root=self._root,
+            name=spec.name,
+            project_name=spec.project_name,
+            spec=document.data,
+            folder=str(document.folder) if document.folder else None,
+            parameters=self._request.parameters,
+            backend=str(current_context().settings().backend),
+            provenance=Provenance.here().model_dump(exclude_none=True),
+        )
 
     def _run_all(self, values: Mapping[str, Mapping[str, Any]]) -> list[StepFailedError]:
-        order = TopologicalSorter(self._plan.parents)
+        order = TopologicalSorter(self._parents)
         order.prepare()
         failures: list[StepFailedError] = []
         while self._running or (order.is_active() and not failures):
             for name in order.get_ready() if not failures else ():
+                self._lease.check()
                 self._start(name, values[name])
             step = self._next_ended()
             order.done(step.name)
             if step.failure is not None:
                 failures.append(step.failure)
-            self._tell(step.name, "failed" if step.failure else "completed")
         return failures
 
     def _start(self, name: str, values: Mapping[str, Any]) -> None:
-        spec = self._plan.steps[name]
-        run_config = self._backend.run_config_type.of(spec.run_config)
-        run_config = run_config.model_copy(update={"labels": run_config.labels | self._checked.spec.tags})
         tasks = {edge.task for edge in self._plan.edges if edge.parent == name and edge.task}
-        run = step_run(self._backend, self._checked.flows[name], name, run_config, tasks)
-        step = _Step(name, run, time.monotonic())
+        run = step_run(self._backend, self._flow(name), name, self._run_config(name), tasks)
+        step = _Step(name, run, tasks)
         self._steps[name] = self._running[name] = step
         # In a copy of this context, the run is a child of the flow run of this thread.
         context = contextvars.copy_context()
         Thread(target=context.run, args=(self._run_step, step, values), name=name, daemon=True).start()
-        self._tell(name, "running")
+
+    def _run_config(self, name: str) -> RunConfig:
+        run_config = self._backend.run_config_type.of(self._plan.steps[name].run_config)
+        return run_config.model_copy(update={"labels": run_config.labels | self._checked.spec.tags})
 
     def _next_ended(self) -> _Step:
         while True:
             try:
-                step = self._ended.get(timeout=WAKE_UP_SECONDS)
+                step = self._news.get(timeout=WAKE_UP_SECONDS)
             except Empty:
                 continue
-            del self._running[step.name]
-            return step
+            self._tell(step.name, step.state)
+            if step.seconds is not None:
+                del self._running[step.name]
+                return step
 
     def _run_step(self, step: _Step, values: Mapping[str, Any]) -> None:
         try:
             mapped = {edge.parameter: self._mapped_value(edge) for edge in self._plan.into(step.name)}
-            step.value = self._value_of(step, {**values, **mapped})
+            self._take_or_run(step, {**values, **mapped})
         except StepFailedError as failure:
             step.failure = failure
+        except BaseException as error:  # noqa: BLE001 - it would end with this thread
+            step.failure = not_kept(step.name, self._flow(step.name), error, self._where(step.name))
         finally:
-            self._ended.put(step)
+            step.seconds = time.monotonic() - step.clock
+            self._news.put(step)
 
-    def _value_of(self, step: _Step, parameters: Mapping[str, Any]) -> Any:
+    def _take_or_run(self, step: _Step, parameters: Mapping[str, Any]) -> None:
+        """Take the value of the step from an earlier run, or run its flow."""
+        flow = self._flow(step.name)
+        step.identity = Identity.of(step.name, flow, self._code(flow), parameters)
+        step.decision = self._earlier.decide(step.identity, step.tasks)
+        if step.decision.record is not None:
+            step.value, step.record_id = step.decision.record.value, step.decision.record.id
+        elif self._request.only not in (None, step.name):
+            raise parent_missing(
+                step.name, flow, self._request.only, step.decision.why, self._where(step.name)
+            )
+        else:
+            self._news.put(step)
+            self._run_flow(step, flow, parameters)
+
+    def _run_flow(self, step: _Step, flow: Flow[..., Any], parameters: Mapping[str, Any]) -> None:
         try:
-            return step.run.run(parameters)
+            step.value = step.run.run(parameters)
         except BaseException as error:
             where = self._where(step.name)
-            raise flow_failed(
-                step.name, self._checked.flows[step.name], error, where, step.run.run_id
-            ) from error
+            step.failure = flow_failed(step.name, flow, error, where, step.run.run_id)
+            self._keep(step)
+            raise step.failure from error
+        self._keep(step)
+
+    def _keep(self, step: _Step) -> None:
+        """Store how a step ended, before anybody is told."""
+        if step.identity is None:
+            return
+        failed = step.failure is not None
+        parents = {edge.parent: self._steps[edge.parent].record_id for edge in self._plan.into(step.name)}
+        record = StepRecord(
+            run_id=self._run_id,
+            root=self._root,
+            step=step.name,
+            flow=self._plan.steps[step.name].name,
+            state="failed" if failed else "completed",
+            code=step.identity.code,
+            inputs=step.identity.inputs,
+            parents=parents,
+            began=step.began,
+            seconds=time.monotonic() - step.clock,
+            flow_run_id=step.run.run_id,
+            error=str(step.failure) if failed else None,
+            tasks={} if failed else _kept_tasks(step),
+            value=step.value,
+        )
+        self._records.end(record)
+        step.record_id = record.id
 
     def _mapped_value(self, edge: Edge) -> Any:
         """Return what goes over an edge."""
         parent = self._steps[edge.parent]
         try:
-            given = parent.run.task_result(edge.task) if edge.task else parent.value
+            given = parent.task_result(edge.task) if edge.task else parent.value
             if edge.map_type == "db" and edge.attribute_index:
                 given = load_result(given)
             return select(given, edge.attribute_index, where=f"step {edge.parent!r}")
         except Exception as error:
             where = self._where(edge.child, "mapped_parameters", edge.parameter)
-            raise value_missing(edge.child, self._checked.flows[edge.child], error, where) from error
+            raise value_missing(edge.child, self._flow(edge.child), error, where) from error
+
+    def _flow(self, name: str) -> Flow[..., Any]:
+        return self._checked.flows[name]
 
     def _where(self, name: str, *part: str) -> str:
         loc: Loc = ("composing_flows", list(self._plan.steps).index(name), *part)
@@ -161,13 +282,24 @@ class Execution:
 
     def _tell(self, name: str, state: StepState) -> None:
         step = self._steps.get(name)
-        ended = step is not None and state in ("completed", "failed")
-        self.events[name] = StepEvent(
+        event = StepEvent(
             step=name,
             flow=self._plan.steps[name].name,
             state=state,
-            duration=time.monotonic() - step.began if step and ended else None,
-            run_id=step.run.run_id if step else None,
+            duration=step.seconds if step else None,
+            run_id=step.run_id if step else None,
+            why=step.decision.why if step and step.decision else None,
             error=str(step.failure) if step and step.failure else None,
         )
-        self._observer(self.events[name])
+        self._observer(event)
+
+
+def _kept_tasks(step: _Step) -> dict[str, Any]:
+    """Return the values of the tasks that the spec names; one without is told of where it is needed."""
+    found = {}
+    for name in step.tasks:
+        try:
+            found[name] = step.task_result(name)
+        except BackendError:
+            continue
+    return found

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lume_services.errors import FlowFailedError, Problem, RunTimeoutError, StepFailedError
 from lume_services.flows.events import Observer, StepEvent
 from lume_services.flows.plan import Plan
+from lume_services.flows.runs.request import LATEST, RunRequest, steps_again
 from lume_services.flows.spec import Spec, StepSpec
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from lume_services.flows.check import CheckedSpec
     from lume_services.flows.signature import Signature
+    from lume_services.services.scheduling import RunHandle
 
 SECONDS_TO_STOP = 5.0
 
@@ -110,42 +112,100 @@ class FlowOfFlows:
         parameters: Mapping[str, Mapping[str, Any]] | None = None,
         *,
         on_step: Observer | None = None,
+        resume: str | None = None,
+        from_step: str | None = None,
+        only: str | None = None,
+        no_cache: bool = False,
+        retries: int = 0,
     ) -> FlowOfFlowsRun:
         """Run all steps, each as soon as the steps that it takes values from are done.
 
+        What a step gave is kept in the results store. A run that resumes an earlier one takes from there what
+        a step gave with the same parameters and the same code, and runs the others. Where another process
+        carries on the same run, this one waits for it.
+
         Args:
-            parameters: Values by step and parameter; they replace those of the spec.
+            parameters: Values by step and parameter; they replace those of the spec, and those of the run
+                that is resumed.
             on_step: Is called with what happens to the steps, in a thread of the run.
+            resume: The id of an earlier run, the beginning of it, or `latest`.
+            from_step: Run this step and all that depend on it again; resumes the latest run, unless `resume`
+                names another.
+            only: Run only this step, with what an earlier run of its parents gave; resumes likewise.
+            no_cache: Run every step again, and every task that Prefect would take from its cache.
+            retries: How often to go on by itself after a step has failed.
 
         Raises:
             SpecError: The values do not fit; nothing has run.
+            RunNotFoundError: There is no run to resume.
             StepFailedError: A step failed. The steps that ran beside it were left to finish; no other was
                 started. Its cause is the error of the step's flow.
         """
+        from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
+
         from lume_services.config import current_context
         from lume_services.flows.execute import Execution
         from lume_services.flows.parent import InputForm, parent_flow
         from lume_services.flows.resolve import importable_from
 
-        self.check(parameters)
-        context = current_context()
-        backend = context.scheduling_backend()
-        execution = Execution(self._checked, self.plan, backend, on_step or (lambda _: None))
+        resume = resume or (LATEST if from_step or only else None)
+        request = self._request(parameters or {}, resume, from_step, only, no_cache)
+        self.check(request.parameters)
+        backend = current_context().scheduling_backend()
+        events: dict[str, StepEvent] = {}
+
+        def observe(event: StepEvent) -> None:
+            events[event.step] = event
+            if on_step is not None:
+                on_step(event)
+
+        def run_steps(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+            return Execution(self._checked, self.plan, backend, observe, request).run(values)
+
         form = InputForm(self._checked)
-        flow = parent_flow(self.spec.name, form, execution.run)
-        with importable_from(self._checked.document.folder):
+        flow = parent_flow(self.spec.name, form, run_steps).with_options(retries=retries)
+        with (
+            importable_from(self._checked.document.folder),
+            temporary_settings({PREFECT_TASKS_REFRESH_CACHE: True} if no_cache else {}),
+        ):
             handle = backend.for_parents().run(
-                flow, form.parameters(parameters or {}), {"labels": self.spec.tags}
+                flow, form.parameters(request.parameters), {"labels": self.spec.tags}
             )
-            try:
-                results = handle.result()
-            except FlowFailedError as error:
-                if isinstance(error.__cause__, StepFailedError):
-                    raise error.__cause__ from error.__cause__.__cause__
-                raise
-            except KeyboardInterrupt:
-                handle.cancel()
-                with suppress(RunTimeoutError):
-                    handle.wait(SECONDS_TO_STOP)
-                raise
-        return FlowOfFlowsRun(handle.run_id, handle.state, results, execution.events)
+            results = _result_of(handle)
+        return FlowOfFlowsRun(handle.run_id, handle.state, results, events)
+
+    def _request(
+        self,
+        parameters: Mapping[str, Mapping[str, Any]],
+        resume: str | None,
+        from_step: str | None,
+        only: str | None,
+        no_cache: bool,
+    ) -> RunRequest:
+        again = steps_again(self.plan, from_step=from_step, only=only, no_cache=no_cache)
+        if resume is None:
+            return RunRequest(parameters, again=again)
+        from lume_services.flows.runs.records import RunRecords
+
+        resumed = RunRecords().run(resume, self.spec.name)
+        before = resumed.parameters or {}
+        merged = {
+            step: {**before.get(step, {}), **parameters.get(step, {})}
+            for step in before.keys() | parameters.keys()
+        }
+        return RunRequest(merged, resumed.root, again, only)
+
+
+def _result_of(handle: RunHandle) -> Any:
+    """Return the value of the run, or raise the error of its step; Ctrl-C ends the run."""
+    try:
+        return handle.result()
+    except FlowFailedError as error:
+        if isinstance(error.__cause__, StepFailedError):
+            raise error.__cause__ from error.__cause__.__cause__
+        raise
+    except KeyboardInterrupt:
+        handle.cancel()
+        with suppress(RunTimeoutError):
+            handle.wait(SECONDS_TO_STOP)
+        raise

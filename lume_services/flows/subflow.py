@@ -51,6 +51,7 @@ class Subflow(StepRun):
             flow = run_within(context, flow)
         variables = self._run_config.job_variables
         with (
+            _of_its_own(),
             tags(*self._run_config.tags),
             surroundings(variables.get("env", {}), variables.get("working_dir")),
         ):
@@ -85,6 +86,21 @@ class Subflow(StepRun):
         if self.run_id is not None:
             with get_client(sync_client=True) as client:
                 client.set_flow_run_state(self.run_id, Cancelled(), force=True)
+
+
+@contextmanager
+def _of_its_own() -> Iterator[None]:
+    """Make a subflow a new run, also where the parent is retried.
+
+    Prefect counts the subflows of a run, and takes those of a retry for the earlier ones of the same numbers.
+    Of subflows that run at the same time, each could so be given the value of another.
+    """
+    context = FlowRunContext.get()
+    if context is None:
+        yield
+    else:
+        with context.model_copy(update={"detached": True}):
+            yield
 
 
 def _value_of(returned: Any) -> Any:

@@ -19,6 +19,7 @@ from lume_services.flows import FlowOfFlows, Plan
 from lume_services.flows.check import check_spec
 from lume_services.flows.execute import Execution
 from lume_services.flows.parent import InputForm, parent_flow
+from lume_services.flows.runs.request import RunRequest
 
 WAIT = 30  # seconds, for what comes at once
 
@@ -214,7 +215,7 @@ def test_a_run_that_is_cancelled_stops_its_steps(lume_context):
 
     checked = check_spec({"name": "a", "composing_flows": [step("loop")]}, [loop])
     backend = lume_context.scheduling_backend()
-    execution = Execution(checked, Plan.from_spec(checked.spec), backend, lambda event: None)
+    execution = Execution(checked, Plan.from_spec(checked.spec), backend, lambda event: None, RunRequest())
     form = InputForm(checked)
     handle = lume_context.scheduling_service().run(parent_flow("a", form, execution.run), form.parameters({}))
     assert started.wait(WAIT)

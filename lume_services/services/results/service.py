@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+INTERNAL = "_lume_"
+"""Collections whose names begin so hold what is kept of runs, and no results."""
+
+
 class ResultsDBService:
     """Stores and finds results.
 
@@ -87,8 +91,8 @@ class ResultsDBService:
         return self._results_db().delete(collection=collection, query=query)
 
     def collections(self) -> list[str]:
-        """Return the names of the collections that hold records, sorted."""
-        return self._results_db().collections()
+        """Return the names of the collections that hold results, sorted."""
+        return [name for name in self._results_db().collections() if not name.startswith(INTERNAL)]
 
     def configure(self, indices: Mapping[str, Sequence[str]]) -> None:
         """Make queries on some paths fast; see `ResultsDB.configure`."""
