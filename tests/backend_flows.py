@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,13 @@ def image(rows: int):
 @flow
 def image_sum(rows: int):
     return double(np.ones((rows, 1000))).sum()
+
+
+@flow
+def echo(value, moment: datetime, pair: tuple[int, float], image: np.ndarray):
+    """Return what came in, and of what types it is."""
+    given = {"value": value, "moment": moment, "pair": pair, "sum": float(image.sum())}
+    return given | {"types": [type(one).__name__ for one in (value, moment, pair, image)]}
 
 
 @flow

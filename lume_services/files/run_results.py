@@ -7,6 +7,7 @@ configuration reads them. Prefect finds them by its entry points of type `prefec
 
 from __future__ import annotations
 
+import hashlib
 import traceback
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from lume_services.values.document import Document, dumps, loads
 
 FOLDER = "run_results"
 _BLOBS = f"{FOLDER}/blobs"
+_PARAMETERS, _REFERENCE = "parameters", "$lume_parameter"
 _VALUE, _EXCEPTION, _REFUSED = "value", "exception", "refused"
 
 
@@ -79,6 +81,23 @@ class RunResultStorage(WritableFileSystem):
         service = current_context().file_service()
         service.write(self.filesystem_identifier, f"{FOLDER}/{path}", content, _Bytes())
         return path
+
+    def keep_parameter(self, value: Any) -> dict[str, str]:
+        """Keep a value for a job, and return the reference that is sent in its place.
+
+        Raises:
+            EncodeError: The value cannot be stored.
+        """
+        content = dumps({_VALUE: encode(value, sink=_blobs())}).encode()
+        name = hashlib.sha256(content).hexdigest()
+        self.write_path(f"{_PARAMETERS}/{name}", content)
+        return {_REFERENCE: name}
+
+    def parameter(self, value: Any) -> Any:
+        """Return the value that a reference stands for; anything else as it is."""
+        if not (isinstance(value, dict) and value.keys() == {_REFERENCE}):
+            return value
+        return RunResultSerializer().loads(self.read_path(f"{_PARAMETERS}/{value[_REFERENCE]}"))
 
     async def aread_path(self, path: str, **_: Any) -> bytes:
         """Return the content of a file."""

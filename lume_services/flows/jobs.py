@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy
 from functools import partial
 from typing import Any
 
@@ -42,16 +41,34 @@ def __getattr__(name: str) -> Flow[..., Any]:
     return kept(flow)
 
 
-def kept(flow: Flow[..., Any]) -> Flow[..., Any]:
+class JobFlow(Flow[..., Any]):
+    """A flow whose parameters may be references to values that are kept elsewhere."""
+
+    checks_parameters = True
+
+    def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return the values of the parameters, checked unless the flow does not want that."""
+        storage = RunResultStorage(filesystem_identifier=_filesystem())
+        values = {name: storage.parameter(value) for name, value in parameters.items()}
+        return super().validate_parameters(values) if self.checks_parameters else values
+
+
+def kept(flow: Flow[..., Any]) -> JobFlow:
     """Return a flow whose value, and those of its tasks, are kept in the configured filesystem."""
-    filesystem = current_context().settings().prefect.result_filesystem
+    filesystem = _filesystem()
     recorder = TaskRecorder()
     flow = run_within(partial(_recorded, recorder, filesystem), recorder.watch(flow))
-    flow = copy(flow)
-    flow.persist_result = True
-    flow.result_storage = flow.result_storage or f"{RunResultStorage.get_block_type_slug()}/{filesystem}"
-    flow.result_serializer = flow.result_serializer or RunResultSerializer()
-    return flow
+    job = JobFlow.__new__(JobFlow)
+    vars(job).update(vars(flow))
+    job.checks_parameters, job.should_validate_parameters = flow.should_validate_parameters, True
+    job.persist_result = True
+    job.result_storage = flow.result_storage or f"{RunResultStorage.get_block_type_slug()}/{filesystem}"
+    job.result_serializer = flow.result_serializer or RunResultSerializer()
+    return job
+
+
+def _filesystem() -> str:
+    return str(current_context().settings().prefect.result_filesystem)
 
 
 @contextmanager

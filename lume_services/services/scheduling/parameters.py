@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from lume_services.errors import FlowParametersError, Problem, choose_from
+from lume_services.errors import (
+    EncodeError,
+    FlowParametersError,
+    LUMEServicesError,
+    Problem,
+    choose_from,
+)
+from lume_services.values import fingerprint
 
 if TYPE_CHECKING:
     from prefect import Flow
 
+# What says in a JSON schema which values a parameter takes.
+_TYPED = frozenset({"type", "$ref", "anyOf", "allOf", "oneOf", "enum", "const"})
+_LARGEST = 65_536  # characters of JSON; the API takes 512 kB for all parameters together
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -32,18 +43,24 @@ def bind_parameters(flow: Flow[..., Any], parameters: Mapping[str, Any] | None) 
 
 
 def jsonable_parameters(
-    schema: Mapping[str, Any], parameters: Mapping[str, Any] | None, flow_name: str
+    schema: Mapping[str, Any],
+    parameters: Mapping[str, Any] | None,
+    flow_name: str,
+    keep: Callable[[Any], Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return the parameters of a run elsewhere, as the API takes them.
+
+    A value that JSON does not hold as it is, or that is large, is kept elsewhere and sent as a reference.
 
     Args:
         schema: The parameter schema that the flow was registered with.
         parameters: By name.
         flow_name: For errors.
+        keep: Keeps a value for the job, and returns the reference to it.
 
     Raises:
-        FlowParametersError: A name is not a parameter of the flow, a required one is missing, or a value is
-            nothing that JSON can hold; all at once.
+        FlowParametersError: A name is not a parameter of the flow, a required one is missing, or a value does
+            not fit, or can neither be sent nor kept; all at once.
     """
     given = dict(parameters or {})
     known = schema.get("properties", {})
@@ -58,17 +75,46 @@ def jsonable_parameters(
         if name not in given
     ]
     values = {}
-    for name, value in given.items():
+    for name in [name for name in given if name in known]:
         try:
-            values[name] = to_jsonable_python(value)
-        except PydanticSerializationError as error:
+            sent, value = _as_json(given[name], has_type=bool(known[name].keys() & _TYPED))
+            values[name] = value if sent else keep(given[name])
+        except EncodeError as error:
             remedy = "Store it as a file or a result, and pass the reference to it."
             problems.append(
-                Problem(f"cannot be sent to another process: {error}.", where=name, remedy=remedy)
+                Problem(f"cannot be sent to another process: {error.message}.", where=name, remedy=remedy)
             )
+        else:
+            problems += _misfits(schema, name, value) if sent else []
     if problems:
         raise FlowParametersError(f"flow {flow_name!r} cannot run with these parameters", problems)
     return values
+
+
+def _as_json(value: Any, *, has_type: bool) -> tuple[bool, Any]:
+    """Return whether a value can be sent as JSON, and as what.
+
+    A parameter with a type makes the value again from JSON, as a datetime of a text; one without takes what
+    it is given, so that JSON has to hold the very value.
+    """
+    try:
+        found = to_jsonable_python(value)
+        if len(json.dumps(found)) > _LARGEST:
+            return False, None
+        return has_type or fingerprint(found) == fingerprint(value), found
+    except (PydanticSerializationError, ValueError, LUMEServicesError):
+        return False, None
+
+
+def _misfits(schema: Mapping[str, Any], name: str, value: Any) -> list[Problem]:
+    """Return what the server would find wrong with a value."""
+    from prefect.utilities.schema_tools import ValidationError, validate
+
+    try:
+        validate({name: value}, {**schema, "required": []}, raise_on_error=True, ignore_required=True)
+    except ValidationError as error:
+        return [Problem(f"does not fit: {error}", where=name)]
+    return []
 
 
 def _problems(signature: inspect.Signature, given: Mapping[str, Any], *, bound: bool) -> list[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import backend_flows as flows
@@ -184,6 +185,22 @@ def test_parameters_are_checked_before_the_run(service):
         service.run(flow=flows.numbers, parameters={"x": 1, "ofset": 2})
     with pytest.raises(FlowParametersError, match="x: required"):
         service.run(flow=flows.numbers)
+
+
+def test_a_value_of_a_wrong_type_does_not_run(service):
+    with pytest.raises((FlowParametersError, FlowFailedError), match="x"):
+        service.run_and_return(flow=flows.numbers, parameters={"x": "many"})
+
+
+@pytest.mark.parametrize("value", [(1, "two"), {3, 4}, b"raw", {"beam": np.arange(3)}, [0.5] * 100_000])
+def test_parameters_arrive_as_they_are(service, value):
+    moment = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    image = np.ones((1000, 1000))
+    parameters = {"value": value, "moment": moment, "pair": (1, 2.5), "image": image}
+    got = service.run_and_return(flow=flows.echo, parameters=parameters)
+    assert fingerprint(got["value"]) == fingerprint(value)
+    assert (got["moment"], got["pair"], got["sum"]) == (moment, (1, 2.5), 1e6)
+    assert got["types"] == [type(value).__name__, type(moment).__name__, "tuple", "ndarray"]
 
 
 def test_run_configs_are_checked_before_the_run(service):

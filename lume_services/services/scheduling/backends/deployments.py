@@ -34,6 +34,7 @@ _COMPARED = (
     "work_queue_name",
     "entrypoint",
     "job_variables",
+    "enforce_parameter_schema",
 )
 
 
@@ -106,6 +107,8 @@ class Registration:
             description=self.description or self.flow.description,
             version=self.version or self.flow.version or _package_version(package),
             job_variables=dict(self.job_variables),
+            # A large value is sent as a reference, whatever its type; all others are checked before.
+            enforce_parameter_schema=False,
         )
         deployment.entrypoint = self.entrypoint
         deployment.storage = _InPlace(".")

@@ -54,6 +54,15 @@ class RunResults:
             block.save(self._filesystem, overwrite=True, _sync=True)
         self._servers.add(server)
 
+    def keep_parameter(self, value: Any) -> dict[str, str]:
+        """Keep the value of a parameter for a job, and return the reference to it.
+
+        Raises:
+            EncodeError: The value cannot be stored.
+        """
+        reference: dict[str, str] = self._storage().keep_parameter(value)
+        return reference
+
     def of_task(self, run_id: str, name: str) -> Any:
         """Return what the task of exactly this name returned in a run that has ended; several calls, a list.
 

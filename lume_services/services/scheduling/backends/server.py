@@ -194,7 +194,8 @@ class ServerBackend(Backend):
             name, built = self.register_flow(flow), self._run_config.updated(given).build()
         with self._server().client() as client:
             deployment = self._deployment(client, name, None)
-            arguments = jsonable_parameters(deployment.parameter_openapi_schema or {}, parameters, name)
+            schema = deployment.parameter_openapi_schema or {}
+            arguments = jsonable_parameters(schema, parameters, name, self._results.keep_parameter)
             variables = dict(built.job_variables)
             pool = deployment.work_pool_name or self.work_pool
             self._check_job(client, pool, {**deployment.job_variables, **variables})
