@@ -42,6 +42,11 @@ def surroundings(names: list[str]):
 
 
 @flow
+def place(after: dict | None = None):
+    return {"process": os.getpid(), "variable": os.environ.get("PLACE")}
+
+
+@flow
 def talking():
     get_run_logger().warning("beam on")
     return double(1)

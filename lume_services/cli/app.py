@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from lume_services import __version__
-from lume_services.cli import config, doctor, graph, results, run, runs, server, validate, worker
+from lume_services.cli import config, doctor, graph, register, results, run, runs, server, validate, worker
 from lume_services.errors import LUMEServicesError
 
 USAGE = 2
@@ -87,6 +87,7 @@ def root(
 app.command("run")(run.run)
 app.command("validate")(validate.validate)
 app.command("graph")(graph.graph)
+app.command("register")(register.register)
 app.add_typer(results.app, name="results")
 app.add_typer(server.app, name="server")
 app.add_typer(worker.app, name="worker")

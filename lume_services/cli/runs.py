@@ -1,4 +1,4 @@
-"""`lume-services runs`: the flow runs of the Prefect server."""
+"""`lume-services runs`: the runs of flows-of-flows, and the flow runs of the Prefect server."""
 
 from __future__ import annotations
 
@@ -9,12 +9,40 @@ import typer
 
 from lume_services.cli.output import JSONFlag, print_json, print_table
 
-app = typer.Typer(no_args_is_help=True, help="Look after runs at a Prefect server.", rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, help="Look at runs, and look after them.", rich_markup_mode=None)
 
 
-@app.callback()
-def _group() -> None:
-    """Make `reconcile` a command of its own."""
+@app.command("list")
+def list_runs(
+    *,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="Only those of this spec.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-l", min=1, help="At most so many.")] = 20,
+    as_json: JSONFlag = False,
+) -> None:
+    """List the runs of flows-of-flows, the last one first."""
+    from lume_services.flows.runs.records import RunRecords
+
+    found = list(RunRecords().runs(name, limit))
+    if as_json:
+        print_json([{key: value for key, value in vars(run).items() if key != "spec"} for run in found])
+        return
+    rows = (
+        (run.run_id, run.name, f"{run.began:%Y-%m-%d %H:%M:%S}", run.backend, run.provenance.get("host", ""))
+        for run in found
+    )
+    print_table("Runs", ("run", "spec", "began", "backend", "host"), rows)
+
+
+@app.command()
+def delete(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN_ID...", help="Runs, as `runs list` names them.")],
+) -> None:
+    """Delete what is kept of runs and of their steps. Results and files stay."""
+    from lume_services.flows.runs.records import RunRecords
+
+    records = RunRecords()
+    count = records.delete({records.run(run).root for run in runs})
+    typer.echo(f"{count} {'run' if count == 1 else 'runs'} deleted.")
 
 
 @app.command()

@@ -19,7 +19,8 @@ from lume_services.flows.parse import parse
 from lume_services.flows.resolve import resolve_flows
 from lume_services.flows.signature import Signature, signature_of
 from lume_services.flows.spec import Spec
-from lume_services.services.scheduling import RunConfig
+from lume_services.flows.steps import step_backend
+from lume_services.services.scheduling import Backend
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,13 @@ def check_spec(
     )
 
 
-def check_run(
-    checked: CheckedSpec, parameters: Mapping[str, Mapping[str, Any]], run_config_type: type[RunConfig]
-) -> None:
+def check_run(checked: CheckedSpec, parameters: Mapping[str, Mapping[str, Any]], backend: Backend) -> None:
     """Check what a run needs beside the spec.
 
     Args:
         checked: The spec.
         parameters: Values by step and parameter.
-        run_config_type: The run configs of the backend.
+        backend: The backend that is configured.
 
     Raises:
         SpecError: A value is missing, unknown or does not fit, or a run config is not one of the backend.
@@ -92,7 +91,7 @@ def check_run(
     check_values(steps, signatures, parameters, findings)
     for index, step in steps.items():
         try:
-            run_config_type.of(step.run_config)
+            step_backend(backend, checked.spec, step)
         except RunConfigError as error:
             for problem in error.problems:
                 message = f"{problem.where}: {problem.message.rstrip('.')}."

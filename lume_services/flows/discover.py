@@ -20,7 +20,7 @@ from prefect import Flow, Task
 _DYNAMIC = {"globals", "eval", "exec", "__import__", "import_module"}
 _LARGEST_CONTAINER = 1000
 # This package calls no task behind the back of a flow.
-_LIBRARY = re.compile(r"lume_services(\.(?!examples\b)|$)")
+LIBRARY = re.compile(r"lume_services(\.(?!examples\b)|$)")
 
 
 @dataclass
@@ -121,7 +121,7 @@ class CodeReader:
                     self.value(value)
         elif name.partition(".")[0] == self.package and name not in self.seen:
             self.seen.add(name)
-            statements = _statements_of(name)
+            statements = statements_of(name)
             if statements is None:
                 self.found.complete = False
             else:
@@ -173,7 +173,7 @@ class CodeReader:
     def ours(self, thing: Any) -> bool:
         """Return whether a thing is defined in the package that is read."""
         module = str(getattr(thing, "__module__", ""))
-        return module.partition(".")[0] == self.package and not _LIBRARY.match(module)
+        return module.partition(".")[0] == self.package and not LIBRARY.match(module)
 
 
 def has_source(function: Any) -> bool:
@@ -190,7 +190,8 @@ def _body_of(function: Any) -> list[ast.stmt] | None:
     return first.body if isinstance(first, ast.FunctionDef | ast.AsyncFunctionDef) else None
 
 
-def _statements_of(module: str) -> list[ast.stmt] | None:
+def statements_of(module: str) -> list[ast.stmt] | None:
+    """Return the code of a module by its name, without importing it; None if it cannot be read."""
     try:
         spec = find_spec(module)
         origin = spec.origin if spec and spec.has_location else None

@@ -29,9 +29,9 @@ from lume_services.flows.runs.lease import Lease
 from lume_services.flows.runs.records import RunRecord, RunRecords, StepRecord
 from lume_services.flows.runs.request import RunRequest
 from lume_services.flows.runs.reuse import Decision, EarlierSteps
-from lume_services.flows.steps import StepRun, step_run
+from lume_services.flows.steps import StepRun, step_backend, step_run
 from lume_services.results import Provenance, load_result
-from lume_services.services.scheduling import Backend, RunConfig
+from lume_services.services.scheduling import Backend
 from lume_services.values.select import select
 
 # A thread that waits sees a stop that was asked for when it wakes up.
@@ -177,16 +177,13 @@ class Execution:
 
     def _start(self, name: str, values: Mapping[str, Any]) -> None:
         tasks = {edge.task for edge in self._plan.edges if edge.parent == name and edge.task}
-        run = step_run(self._backend, self._flow(name), name, self._run_config(name), tasks)
+        backend, run_config = step_backend(self._backend, self._checked.spec, self._plan.steps[name])
+        run = step_run(backend, self._flow(name), name, run_config, tasks)
         step = _Step(name, run, tasks)
         self._steps[name] = self._running[name] = step
         # In a copy of this context, the run is a child of the flow run of this thread.
         context = contextvars.copy_context()
         Thread(target=context.run, args=(self._run_step, step, values), name=name, daemon=True).start()
-
-    def _run_config(self, name: str) -> RunConfig:
-        run_config = self._backend.run_config_type.of(self._plan.steps[name].run_config)
-        return run_config.model_copy(update={"labels": run_config.labels | self._checked.spec.tags})
 
     def _next_ended(self) -> _Step:
         while True:
@@ -228,13 +225,19 @@ class Execution:
 
     def _run_flow(self, step: _Step, flow: Flow[..., Any], parameters: Mapping[str, Any]) -> None:
         try:
-            step.value = step.run.run(parameters)
+            step.value = step.run.run(parameters, self._idempotency_key(step))
         except BaseException as error:
             where = self._where(step.name)
             step.failure = flow_failed(step.name, flow, error, where, step.run.run_id)
             self._keep(step)
             raise step.failure from error
         self._keep(step)
+
+    def _idempotency_key(self, step: _Step) -> str:
+        """Return what the run of a step is found by after this process was killed."""
+        key = step.identity.key if step.identity else None
+        anew = key is None or (step.decision is not None and step.decision.anew)
+        return f"{self._root}:{step.name}:{self._run_id if anew else key}"
 
     def _keep(self, step: _Step) -> None:
         """Store how a step ended, before anybody is told."""

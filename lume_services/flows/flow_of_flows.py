@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,17 @@ from lume_services.flows.events import Observer, StepEvent
 from lume_services.flows.plan import Plan
 from lume_services.flows.runs.request import LATEST, RunRequest, steps_again
 from lume_services.flows.spec import Spec, StepSpec
+from lume_services.values import fingerprint
 
 if TYPE_CHECKING:
     from prefect import Flow
     from prefect.client.schemas.objects import State
+    from prefect.schedules import Schedule
 
     from lume_services.flows.check import CheckedSpec
     from lume_services.flows.signature import Signature
     from lume_services.services.scheduling import RunHandle
+    from lume_services.services.scheduling.travelling import TravellingFlow
 
 SECONDS_TO_STOP = 5.0
 
@@ -105,7 +108,7 @@ class FlowOfFlows:
         from lume_services.config import current_context
         from lume_services.flows.check import check_run
 
-        check_run(self._checked, parameters or {}, current_context().scheduling_backend().run_config_type)
+        check_run(self._checked, parameters or {}, current_context().scheduling_backend())
 
     def run(
         self,
@@ -173,6 +176,76 @@ class FlowOfFlows:
             )
             results = _result_of(handle)
         return FlowOfFlowsRun(handle.run_id, handle.state, results, events)
+
+    def as_flow(self) -> TravellingFlow:
+        """Return the whole as a Prefect flow, which runs the steps on the backend that is configured there.
+
+        Its parameters are one group per step, of those parameters that no other step gives.
+        """
+        from lume_services.config import current_context
+        from lume_services.flows.execute import Execution
+        from lume_services.flows.parent import InputForm, parent_function
+        from lume_services.flows.travel import PREFIX, VARIABLE, packed
+        from lume_services.services.scheduling.travelling import TravellingFlow
+
+        checked = self._checked
+        name = fingerprint(checked.document.data)
+
+        def run_steps(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+            backend = current_context().scheduling_backend()
+            request = RunRequest(values)
+            return Execution(checked, self.plan, backend, lambda _: None, request).run(values)
+
+        return TravellingFlow(
+            parent_function(InputForm(checked), run_steps),
+            name=self.spec.name,
+            version=name[:12],
+            entrypoint=f"{PREFIX}{name}",
+            environment=lambda: {VARIABLE: packed(checked)},
+        )
+
+    def register(
+        self,
+        project_name: str | None = None,
+        labels: Iterable[str] = (),
+        *,
+        schedule: Schedule | None = None,
+        description: str | None = None,
+    ) -> str:
+        """Register the whole as one flow on the configured backend, under the name of the spec.
+
+        The spec travels with it; its version is the fingerprint of the spec. A worker that has the packages
+        of the flows runs it; each step runs as a run of its own.
+
+        Args:
+            project_name: The project; that of the spec if None.
+            labels: Become Prefect tags of every run, beside those of the spec.
+            schedule: When it runs by itself: Prefect's `Cron`, `Interval` or `RRule`.
+            description: Default: the graph as text.
+
+        Returns:
+            The id of the registered flow, `spec name/project name`.
+
+        Raises:
+            NotAFlowError: No other process could import one of the flows.
+            BackendError: The backend has no schedules.
+        """
+        from lume_services.config import current_context
+        from lume_services.flows.graph import graph_text
+        from lume_services.services.scheduling import DEFAULT_PROJECT
+
+        registered: str = (
+            current_context()
+            .scheduling_service()
+            .register_flow(
+                self.as_flow(),
+                project_name or self.spec.project_name or DEFAULT_PROJECT,
+                [*self.spec.labels, *labels],
+                schedule=schedule,
+                description=description or graph_text(self.plan),
+            )
+        )
+        return registered
 
     def _request(
         self,

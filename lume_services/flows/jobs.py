@@ -1,5 +1,7 @@
 """Flows as jobs run them, each under the name `lume_services.flows.jobs.package/module/flow`.
 
+A flow-of-flows is `lume_services.flows.jobs.@spec/…`, once its spec is unpacked.
+
 A deployment has such a name as its entry point. Prefect imports it by `getattr`, which makes the flow here:
 its value and those of its tasks are kept where the caller reads them, and its tasks run just as they do in
 the caller's own process. Prefect alone would keep values only together with caching, which changes which
@@ -22,12 +24,13 @@ from prefect.utilities.importtools import import_object
 from lume_services.config import current_context
 from lume_services.errors import NotAFlowError
 from lume_services.files.run_results import RunResultSerializer, RunResultStorage
+from lume_services.flows.travel import PREFIX, travelled
 from lume_services.services.scheduling.recording import TaskRecorder
 from lume_services.services.scheduling.wrapping import run_within
 
 
 def __getattr__(name: str) -> Flow[..., Any]:
-    """Return the flow `package/module/flow`.
+    """Return the flow `package/module/flow`, or the flow-of-flows `@spec/fingerprint`.
 
     Raises:
         AttributeError: This is no such name.
@@ -35,6 +38,8 @@ def __getattr__(name: str) -> Flow[..., Any]:
     """
     if "/" not in name:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name.startswith(PREFIX):
+        return kept(travelled(name))
     flow = import_object(name.replace("/", "."))
     if not isinstance(flow, Flow):
         raise NotAFlowError(f"{name.replace('/', '.')!r} is not a Prefect flow.", where=__name__)

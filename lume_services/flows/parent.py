@@ -67,13 +67,12 @@ class InputForm:
         return inspect.Signature(parameters)
 
 
-def parent_flow(
-    name: str, form: InputForm, run_steps: Callable[[Values], dict[str, Any]]
-) -> Flow[..., dict[str, Any]]:
-    """Return the flow that runs all steps.
+def parent_function(
+    form: InputForm, run_steps: Callable[[Values], dict[str, Any]]
+) -> Callable[..., dict[str, Any]]:
+    """Return the function of the flow that runs all steps.
 
     Args:
-        name: The name of the flow.
         form: Its parameters.
         run_steps: Runs the steps with their values, and returns theirs.
     """
@@ -82,7 +81,14 @@ def parent_flow(
         return run_steps(form.values(parameters))
 
     flow_of_flows.__signature__ = form.signature()  # type: ignore[attr-defined]
-    return Flow(flow_of_flows, name=name)
+    return flow_of_flows
+
+
+def parent_flow(
+    name: str, form: InputForm, run_steps: Callable[[Values], dict[str, Any]]
+) -> Flow[..., dict[str, Any]]:
+    """Return the flow that runs all steps, under this name."""
+    return Flow(parent_function(form, run_steps), name=name)
 
 
 def _parameter_names(steps: Iterable[str]) -> dict[str, str]:

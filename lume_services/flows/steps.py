@@ -6,12 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from lume_services.errors import Problem, RunConfigError
+from lume_services.flows.spec import Spec, StepSpec
 from lume_services.services.scheduling import Backend, RunConfig
 
 if TYPE_CHECKING:
     from prefect import Flow
 
     from lume_services.services.scheduling import RunHandle
+
+LOCAL = "local"
 
 
 class StepRun(ABC):
@@ -21,8 +25,13 @@ class StepRun(ABC):
     """The id of the flow run, once there is one."""
 
     @abstractmethod
-    def run(self, parameters: Mapping[str, Any]) -> Any:
-        """Run the flow to its end and return its value; why it has none is raised."""
+    def run(self, parameters: Mapping[str, Any], key: str) -> Any:
+        """Run the flow to its end and return its value; why it has none is raised.
+
+        Args:
+            parameters: All that goes in.
+            key: What makes the run the same as one that a parent started which was killed meanwhile.
+        """
 
     @abstractmethod
     def task_result(self, name: str) -> Any:
@@ -54,9 +63,9 @@ class BackendStepRun(StepRun):
         self._handle: RunHandle | None = None
         self._cancelled = False
 
-    def run(self, parameters: Mapping[str, Any]) -> Any:
-        """Send the run, and wait for its end."""
-        self._handle = self._backend.run(self._flow, parameters, self._run_config)
+    def run(self, parameters: Mapping[str, Any], key: str) -> Any:
+        """Send the run, unless it was sent already, and wait for its end."""
+        self._handle = self._backend.run(self._flow, parameters, self._run_config, idempotency_key=key)
         self.run_id = self._handle.run_id
         if self._cancelled:
             self._handle.cancel()
@@ -75,13 +84,39 @@ class BackendStepRun(StepRun):
             self._handle.cancel()
 
 
+def step_backend(backend: Backend, spec: Spec, step: StepSpec) -> tuple[Backend, RunConfig]:
+    """Return the backend of a step, and how it runs the step.
+
+    Args:
+        backend: The backend that is configured.
+        spec: The whole.
+        step: The step. `backend: local` in its run config has it run where the parent runs.
+
+    Raises:
+        RunConfigError: The run config is not one of the backend.
+    """
+    given = dict(step.run_config)
+    place = given.pop("backend", None)
+    if place not in (None, LOCAL):
+        problem = Problem(
+            f"{place!r} is no place for one step.", "backend", "Write `local`, or leave it out."
+        )
+        raise RunConfigError("the run config is not valid", [problem])
+    chosen = backend.for_parents() if place == LOCAL else backend
+    image = step.image or spec.image
+    if image is not None and "image" in chosen.run_config_type.model_fields:
+        given.setdefault("image", image)
+    run_config = chosen.run_config_type.of(given)
+    return chosen, run_config.model_copy(update={"labels": run_config.labels | spec.tags})
+
+
 def step_run(
     backend: Backend, flow: Flow[..., Any], name: str, run_config: RunConfig, tasks: Collection[str]
 ) -> StepRun:
     """Return the run of a step: a subflow in this process, or one that the backend sends elsewhere.
 
     Args:
-        backend: The backend that is configured.
+        backend: The backend of the step.
         flow: The flow of the step.
         name: The name of the step.
         run_config: How to run it.

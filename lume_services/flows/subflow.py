@@ -40,7 +40,7 @@ class Subflow(StepRun):
         self._recorder = TaskRecorder(task_names)
         self._interruption = Interruption()
 
-    def run(self, parameters: Mapping[str, Any]) -> Any:
+    def run(self, parameters: Mapping[str, Any], key: str) -> Any:  # noqa: ARG002 - ends with its parent
         """Run the flow in this thread and return its value; what the flow raises is raised.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +17,7 @@ from prefect import Flow
 from prefect.utilities.hashing import file_hash
 
 from lume_services.errors import LUMEServicesError
-from lume_services.flows.discover import Code, CodeReader, has_source
+from lume_services.flows.discover import LIBRARY, Code, CodeReader, has_source, statements_of
 from lume_services.services.scheduling.parameters import bind_parameters
 from lume_services.values import fingerprint
 
@@ -103,6 +103,13 @@ class _CodeCollector(CodeReader):
         for name in sorted({node.id for node in code.nodes() if isinstance(node, ast.Name)}):
             self.parts += self._definitions(module, name)
         super().read(code)
+
+    def module(self, name: str, members: Collection[str] | None) -> None:  # noqa: ARG002
+        """Read a module whole that is imported inside of a function: it may be loaded in one process only."""
+        ours = name.partition(".")[0] == self.package and not LIBRARY.match(name)
+        if ours and name not in self.seen:
+            self.seen.add(name)
+            self.read(Code(statements_of(name) or (), {}, name.rpartition(".")[0] or None))
 
     def _definitions(self, module: ModuleType | None, name: str) -> Iterator[str]:
         """Yield the statements that give a global name its value, in the module that it comes from."""

@@ -23,10 +23,13 @@ class Decision:
     Attributes:
         record: The earlier run of the step, with its values; None if the step has to run.
         why: The reason, as half a sentence.
+        anew: The step has to run although nothing has changed, so that no run of it counts that was started
+            before.
     """
 
     record: StepRecord | None
     why: str
+    anew: bool = False
 
 
 class EarlierSteps:
@@ -55,7 +58,7 @@ class EarlierSteps:
             tasks: The tasks whose values are asked for.
         """
         if identity.step in self._again:
-            return Decision(None, self._again[identity.step])
+            return Decision(None, self._again[identity.step], anew=True)
         earlier = self._steps.get(identity.step, [])
         if not earlier:
             return Decision(None, "it has not run before")
@@ -63,7 +66,7 @@ class EarlierSteps:
         if not completed:
             return Decision(None, "it failed before")
         if identity.inputs is None:
-            return Decision(None, identity.problem or "")
+            return Decision(None, identity.problem or "", anew=True)
         for step in completed:
             if not _differences(identity, step):
                 return self._usable(step, tasks)
@@ -71,16 +74,16 @@ class EarlierSteps:
 
     def _usable(self, step: StepRecord, tasks: Collection[str]) -> Decision:
         if step.refused is not None:
-            return Decision(None, f"its value could not be stored: {step.refused}")
+            return Decision(None, f"its value could not be stored: {step.refused}", anew=True)
         try:
             found = self._records.values(step)
             missing = sorted(set(tasks) - found.tasks.keys())
             if missing:
-                return Decision(None, f"the value of its task {missing[0]!r} was not kept")
+                return Decision(None, f"the value of its task {missing[0]!r} was not kept", anew=True)
             _check_references([found.value, found.tasks])
         except (LUMEServicesError, OSError) as error:
             reason = error.message if isinstance(error, LUMEServicesError) else str(error)
-            return Decision(None, f"what it gave is not there any more: {reason}")
+            return Decision(None, f"what it gave is not there any more: {reason}", anew=True)
         return Decision(found, f"its inputs and its code are those of run {step.run_id}")
 
 

@@ -197,6 +197,8 @@ class Backend(ABC):
         flow: Flow[..., Any] | str,
         parameters: Mapping[str, Any] | None = None,
         run_config: RunConfig | Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> RunHandle:
         """Start a run and return its handle at once.
 
@@ -204,6 +206,8 @@ class Backend(ABC):
             flow: A Prefect flow, or the name or id of a registered one.
             parameters: The parameters of the flow by name.
             run_config: A `run_config_type`, or a mapping of its fields.
+            idempotency_key: What makes this run the same as one that was started before: where the backend
+                knows a run of this key that has not failed, it returns the handle of that.
 
         Raises:
             NotAFlowError: `flow` is not a Prefect flow.

@@ -60,9 +60,11 @@ class SchedulingService:
         flow: Flow[..., Any] | str,
         parameters: Mapping[str, Any] | None = None,
         run_config: RunConfig | Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> RunHandle:
         """Start a run and return its handle, see `Backend.run`."""
-        return self._backend().run(flow, parameters, run_config)
+        return self._backend().run(flow, parameters, run_config, idempotency_key=idempotency_key)
 
     def run_and_return(
         self,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from prefect import Flow
@@ -19,6 +20,7 @@ from prefect.types.entrypoint import EntrypointType
 from typing_extensions import override
 
 from lume_services.errors import NotAFlowError
+from lume_services.services.scheduling.travelling import TravellingFlow
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -76,7 +78,14 @@ class Registration:
         Raises:
             NotAFlowError: No other process could import it.
         """
+        if isinstance(self.flow, TravellingFlow):
+            return _JOBS + self.flow.entrypoint
         return _JOBS + importable_name(self.flow).replace(".", "/")
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The environment variables with which the flow travels."""
+        return self.flow.environment() if isinstance(self.flow, TravellingFlow) else {}
 
     def apply(self, client: SyncPrefectClient) -> bool:
         """Make the deployment what this says, and return whether anything changed.
@@ -95,7 +104,6 @@ class Registration:
         return True
 
     def _deployment(self) -> RunnerDeployment:
-        package = importable_name(self.flow).partition(".")[0]
         deployment: RunnerDeployment = RunnerDeployment.from_flow(
             self.flow,
             name=self.project_name,
@@ -105,7 +113,7 @@ class Registration:
             tags=sorted(self.tags),
             schedule=self.schedule,
             description=self.description or self.flow.description,
-            version=self.version or self.flow.version or _package_version(package),
+            version=self.version or self.flow.version or _package_version(self.flow),
             job_variables=dict(self.job_variables),
             # A large value is sent as a reference, whatever its type; all others are checked before.
             enforce_parameter_schema=False,
@@ -124,6 +132,14 @@ class _InPlace(LocalStorage):
     @override
     def to_pull_step(self) -> dict[str, Any]:
         return {"prefect.deployments.steps.set_working_directory": {"directory": "."}}
+
+
+def attempts(idempotency_key: str | None) -> Iterator[str | None]:
+    """Yield the keys to start a run with, one after the other while the run of the one before has failed."""
+    if idempotency_key is None:
+        yield None
+    else:
+        yield from (f"{idempotency_key}:{number}" for number in count())
 
 
 def importable_name(flow: Flow[..., Any]) -> str:
@@ -151,8 +167,9 @@ def importable_name_of(entrypoint: str) -> str:
 
 
 @functools.cache
-def _package_version(package: str) -> str:
-    """Return the version of the distribution that has a package."""
+def _package_version(flow: Flow[..., Any]) -> str:
+    """Return the version of the distribution that has the package of a flow."""
+    package = importable_name(flow).partition(".")[0]
     for distribution in packages_distributions().get(package, []):
         with suppress(PackageNotFoundError):
             return version(distribution)

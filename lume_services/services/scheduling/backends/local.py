@@ -106,7 +106,10 @@ class LocalBackend(Backend):
         flow: Flow[..., Any] | str,
         parameters: Mapping[str, Any] | None = None,
         run_config: RunConfig | Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> LocalRun:
+        """Start a run, see `Backend.run`. A run ends with this process, so there is none to find again."""
         handle = self._new_run(flow, parameters, run_config)
         handle.start()
         return handle

@@ -29,7 +29,11 @@ from lume_services.errors import (
     RunConfigError,
     choose_from,
 )
-from lume_services.services.scheduling.backends.deployments import Registration, importable_name_of
+from lume_services.services.scheduling.backends.deployments import (
+    Registration,
+    attempts,
+    importable_name_of,
+)
 from lume_services.services.scheduling.backends.local import LocalBackend
 from lume_services.services.scheduling.backends.paging import every
 from lume_services.services.scheduling.backends.persistence import RunResults
@@ -138,6 +142,8 @@ class ServerBackend(Backend):
             description=description,
         )
         variables = {**self._flow_variables(wanted.entrypoint), **built.job_variables}
+        if wanted.environment:
+            variables["env"] = {**variables.get("env", {}), **wanted.environment}
         with self._server().client() as client:
             self._ensure_work_pool(client)
             if schedule is not None:  # nobody else looks at what runs by itself
@@ -186,6 +192,8 @@ class ServerBackend(Backend):
         flow: Flow[..., Any] | str,
         parameters: Mapping[str, Any] | None = None,
         run_config: RunConfig | Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> ServerRun:
         given = self.run_config_type.of(run_config)
         if isinstance(flow, str):  # what it was registered with counts, not what is configured here
@@ -200,16 +208,20 @@ class ServerBackend(Backend):
             pool = deployment.work_pool_name or self.work_pool
             self._check_job(client, pool, {**deployment.job_variables, **variables})
             self._results.ensure_known(client)
-            # Inside of a flow run, it becomes a child of that.
-            run: FlowRun = run_deployment(  # type: ignore[assignment, call-overload, call-arg, unused-ignore]
-                deployment.id,
-                parameters=arguments,
-                timeout=0,
-                tags=sorted(built.tags),
-                work_queue_name=built.work_queue,
-                job_variables=variables,
-                _sync=True,
-            )
+            for key in attempts(idempotency_key):
+                # Inside of a flow run, it becomes a child of that.
+                run: FlowRun = run_deployment(  # type: ignore[assignment, call-overload, call-arg, unused-ignore]
+                    deployment.id,
+                    parameters=arguments,
+                    timeout=0,
+                    tags=sorted(built.tags),
+                    work_queue_name=built.work_queue,
+                    job_variables=variables,
+                    idempotency_key=key,
+                    _sync=True,
+                )
+                if run.state is None or not run.state.is_final() or run.state.is_completed():
+                    break
         return self.handle(run)
 
     @override

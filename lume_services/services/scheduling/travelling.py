@@ -1,0 +1,33 @@
+"""Flows that travel to their job with the deployment, because no module has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prefect import Flow
+
+
+class TravellingFlow(Flow[..., Any]):
+    """A flow that a job makes anew from what is sent with its deployment.
+
+    Args:
+        function: What it does.
+        name: Its name.
+        version: Its version.
+        entrypoint: The name under which the job imports it.
+        environment: Gives the environment variables of the job from which it is made there.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str,
+        version: str,
+        entrypoint: str,
+        environment: Callable[[], Mapping[str, str]],
+    ) -> None:
+        super().__init__(function, name=name, version=version)
+        self.entrypoint = entrypoint
+        self.environment = environment
