@@ -8,7 +8,19 @@ import typer
 from typer.core import TyperGroup
 
 from lume_services import __version__
-from lume_services.cli import config, doctor, graph, register, results, run, runs, server, validate, worker
+from lume_services.cli import (
+    config,
+    doctor,
+    graph,
+    register,
+    rerun,
+    results,
+    run,
+    runs,
+    server,
+    validate,
+    worker,
+)
 from lume_services.errors import LUMEServicesError
 
 USAGE = 2
@@ -85,6 +97,7 @@ def root(
 
 
 app.command("run")(run.run)
+app.command("rerun")(rerun.rerun)
 app.command("validate")(validate.validate)
 app.command("graph")(graph.graph)
 app.command("register")(register.register)

@@ -1,4 +1,4 @@
-"""`lume-services register`: make a flow-of-flows known to a server, so that it runs by name or by schedule."""
+"""`lume-services register`: make a flow-of-flows known, to be run by name or by schedule."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 from lume_services.cli.output import JSONFlag, print_json
 from lume_services.cli.values import SpecArgument
+from lume_services.errors import BackendError
 
 if TYPE_CHECKING:
     from prefect.schedules import Schedule
@@ -30,9 +31,16 @@ def register(
     rrule: Annotated[str | None, typer.Option(help="Run by itself, as 'FREQ=DAILY;BYHOUR=6'.")] = None,
     as_json: JSONFlag = False,
 ) -> None:
-    """Check a spec whole, then register it as one flow on the configured backend. It travels with the flow."""
+    """Check a spec whole, then register it as one flow on the configured backend."""
+    from lume_services.config import current_context
     from lume_services.flows import FlowOfFlows
 
+    if current_context().scheduling_backend().in_process:
+        raise BackendError(
+            "nothing would keep the flow: the local backend ends with this command.",
+            where="LUME_BACKEND",
+            remedy="Choose a backend with a server, as LUME_BACKEND=process.",
+        )
     composed = FlowOfFlows.from_yaml(spec)
     name = composed.register(project, labels or [], schedule=_schedule(cron, interval, rrule))
     if as_json:
@@ -61,5 +69,11 @@ def _schedule(cron: str | None, interval: float | None, rrule: str | None) -> Sc
         if rrule is not None:
             return RRule(RRuleSchedule(rrule=rrule).rrule)
     except ValueError as error:
-        raise typer.BadParameter(f"The schedule is not valid: {error}") from error
+        raise typer.BadParameter(f"The schedule is not valid: {_reason(error)}") from error
     return None if interval is None else Interval(timedelta(seconds=interval))
+
+
+def _reason(error: ValueError) -> str:
+    from pydantic import ValidationError
+
+    return error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lume_services.cli import store
+from lume_services.cli import lineage, store
 from lume_services.cli.outline import outline
 from lume_services.cli.output import JSONFlag, console, print_json, print_table
 from lume_services.cli.selection import Project, Query, Where, filter_of, found, one
@@ -106,6 +106,7 @@ def export(
     typer.echo(f"{count} results written to {path}")
 
 
+app.command("lineage")(lineage.show_lineage)
 app.command("import")(store.import_)
 app.command("copy")(store.copy)
 app.command("delete")(store.delete)

@@ -32,6 +32,7 @@ from lume_services.flows.runs.reuse import Decision, EarlierSteps
 from lume_services.flows.steps import StepRun, step_backend, step_run
 from lume_services.results import Provenance, load_result
 from lume_services.services.scheduling import Backend
+from lume_services.services.scheduling.parameters import bind_parameters
 from lume_services.values.select import select
 
 # A thread that waits sees a stop that was asked for when it wakes up.
@@ -51,6 +52,7 @@ class _Step:
     decision: Decision | None = None
     identity: Identity | None = None
     record_id: str = ""
+    given: Mapping[str, Any] = field(default_factory=dict)
     value: Any = None
     failure: StepFailedError | None = None
 
@@ -220,6 +222,9 @@ class Execution:
                 step.name, flow, self._request.only, step.decision.why, self._where(step.name)
             )
         else:
+            mapped = {edge.parameter for edge in self._plan.into(step.name)}
+            bound = bind_parameters(flow, parameters)
+            step.given = {name: value for name, value in bound.items() if name not in mapped}
             self._news.put(step)
             self._run_flow(step, flow, parameters)
 
@@ -258,6 +263,7 @@ class Execution:
             seconds=time.monotonic() - step.clock,
             flow_run_id=step.run.run_id,
             error=str(step.failure) if failed else None,
+            given=step.given,
             tasks={} if failed else _kept_tasks(step),
             value=step.value,
         )

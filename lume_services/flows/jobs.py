@@ -25,6 +25,7 @@ from lume_services.config import current_context
 from lume_services.errors import NotAFlowError
 from lume_services.files.run_results import RunResultSerializer, RunResultStorage
 from lume_services.flows.travel import PREFIX, travelled
+from lume_services.results.provenance import within_step
 from lume_services.services.scheduling.recording import TaskRecorder
 from lume_services.services.scheduling.wrapping import run_within
 
@@ -83,7 +84,10 @@ def _recorded(recorder: TaskRecorder, filesystem: str) -> Iterator[None]:
     if context is None or context.flow_run is None:
         raise RuntimeError("The function of a job's flow was called outside a flow run.")
     try:
-        with context.model_copy(update={"persist_result": get_default_persist_setting()}):
+        with (
+            context.model_copy(update={"persist_result": get_default_persist_setting()}),
+            within_step(str(context.flow_run.id)),
+        ):
             yield
     finally:
         serializer = RunResultSerializer()

@@ -15,6 +15,7 @@ from prefect.exceptions import Abort
 from prefect.states import Cancelled
 
 from lume_services.flows.steps import StepRun
+from lume_services.results.provenance import within_step
 from lume_services.services.scheduling import PrefectRunConfig
 from lume_services.services.scheduling.backends.interruption import Interruption
 from lume_services.services.scheduling.backends.surroundings import surroundings
@@ -78,9 +79,11 @@ class Subflow(StepRun):
     @contextmanager
     def _noted(self) -> Iterator[None]:
         context = FlowRunContext.get()
-        if context is not None and context.flow_run is not None:
-            self.run_id = str(context.flow_run.id)
-        yield
+        if context is None or context.flow_run is None:
+            raise RuntimeError("the function of a step was called outside of a flow run")
+        self.run_id = str(context.flow_run.id)
+        with within_step(self.run_id):
+            yield
 
     def _set_cancelled(self) -> None:
         if self.run_id is not None:

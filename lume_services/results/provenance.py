@@ -8,7 +8,9 @@ import logging
 import platform
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -25,6 +27,8 @@ _PACKAGES = ("lume-services", "lume-base", "prefect", "numpy")
 
 logger = logging.getLogger(__name__)
 
+_step_run_id: ContextVar[str | None] = ContextVar("step_run_id", default=None)
+
 
 class Provenance(BaseModel):
     """Where a result comes from. Outside of a Prefect run, the fields of the run are None.
@@ -35,6 +39,8 @@ class Provenance(BaseModel):
         flow_run_name: Name of the flow run.
         deployment_name: Name of the deployment that was run.
         task_run_id: Id of the task run that made the result.
+        step_run_id: Id of the flow run of the step, where the result was made in a step of a flow-of-flows;
+            another than `flow_run_id` in a subflow of that.
         parents: Ids of the runs that this run builds on: the task runs whose results the task took in, and
             the one that stands for a sub-flow in its parent.
         started: When the run began.
@@ -54,6 +60,7 @@ class Provenance(BaseModel):
     flow_run_name: str | None = None
     deployment_name: str | None = None
     task_run_id: str | None = None
+    step_run_id: str | None = None
     parents: list[str] = []
     started: AwareDatetime | None = None
     host: str | None = None
@@ -71,6 +78,7 @@ class Provenance(BaseModel):
         return cls(
             **_of_flow_run(flow_context),
             task_run_id=None if task_context is None else str(task_context.task_run.id),
+            step_run_id=_step_run_id.get(),
             parents=_parents(flow_context, task_context),
             host=socket.gethostname(),
             user=_user(),
@@ -78,6 +86,16 @@ class Provenance(BaseModel):
             packages=_versions(code.package),
             code_version=git_commit(code.folder),
         )
+
+
+@contextmanager
+def within_step(flow_run_id: str) -> Iterator[None]:
+    """Let what is made in the block know the flow run of its step."""
+    token = _step_run_id.set(flow_run_id)
+    try:
+        yield
+    finally:
+        _step_run_id.reset(token)
 
 
 def current_flow_id() -> str | None:

@@ -80,6 +80,8 @@ class StepRecord:
         flow_run_id: The id of its flow run.
         error: Why it failed.
         refused: Why its value could not be stored.
+        given: The parameters that no other step gave, the defaults of the flow among them; left out where one
+            cannot be stored.
         tasks: What the tasks that the spec names returned, by name. Read by `RunRecords.values` only.
         value: What its flow returned. Read by `RunRecords.values` only.
     """
@@ -97,6 +99,7 @@ class StepRecord:
     flow_run_id: str | None = None
     error: str | None = None
     refused: str | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
     tasks: Mapping[str, Any] = field(default_factory=dict)
     value: Any = None
     id: str = field(default_factory=lambda: str(uuid4()))
@@ -123,15 +126,15 @@ class RunRecords:
     def begin(self, run: RunRecord) -> None:
         """Store that a run begins; once, however often it is retried."""
         item = dict(vars(run))
-        try:
-            encode(item["parameters"])
-        except EncodeError:
+        if not _can_be_stored(run.parameters):
             item["parameters"] = None
         self._insert(RUNS, item, run.run_id)
 
     def end(self, step: StepRecord) -> None:
         """Store that a step has ended. A value that cannot be stored is left out, and the reason kept."""
         item = dict(vars(step))
+        if not _can_be_stored(step.given):
+            item["given"] = {}
         try:
             self._insert(STEPS, item, step.id)
         except EncodeError as error:
@@ -149,6 +152,19 @@ class RunRecords:
             collection=STEPS, query={"flow_run_id": flow_run_id}, fields=_WITHOUT_VALUES
         )
         return StepRecord.of(found) if found else None
+
+    def step(self, record_id: str) -> StepRecord:
+        """Return a step by the id of its record, without its values.
+
+        Raises:
+            RunNotFoundError: It was deleted.
+        """
+        found = self._service.find_one(
+            collection=STEPS, query={"unique_hash": record_id}, fields=_WITHOUT_VALUES
+        )
+        if found is None:
+            raise RunNotFoundError("the record of a step was deleted.", where=f"record {record_id}")
+        return StepRecord.of(found)
 
     def values(self, step: StepRecord) -> StepRecord:
         """Return a record with the values that the step gave."""
@@ -226,3 +242,11 @@ class RunRecords:
         known = [run.run_id for run in self.runs(name, limit=_SHOWN)]
         remedy = choose_from(run_id, known) if known else "None has been started with this results store."
         return RunNotFoundError(f"{what}{of_spec} in the results store.", remedy=remedy)
+
+
+def _can_be_stored(value: Any) -> bool:
+    try:
+        encode(value)
+    except EncodeError:
+        return False
+    return True
