@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as ET
 
 from lume_services.flows.layout import HEAD, LONGEST_TEXT, Layout, Node, Wire, lay_out
 from lume_services.flows.plan import Plan
+from lume_services.flows.runs.status import StepStatus
 
 # The colours are readable on a white and on a dark page.
 STYLE = """
 text { font-family: "DejaVu Sans", Verdana, sans-serif; font-size: 12px; }
 .box { fill: #eef2f6; stroke: #5b6b7c; stroke-width: 1.2; }
+.completed { fill: #cfe8d5; stroke: #2e7d46; }
+.failed { fill: #f6cfcb; stroke: #b3261e; }
+.waiting { stroke-dasharray: 4 3; }
 .step { fill: #16202b; text-anchor: middle; font-weight: 600; }
 .flow { fill: #526170; text-anchor: middle; font-size: 10.5px; }
 .wire { fill: none; stroke: #7b8b9c; stroke-width: 1.4; }
@@ -21,13 +25,21 @@ text { font-family: "DejaVu Sans", Verdana, sans-serif; font-size: 12px; }
 """
 
 
-def graph_svg(plan: Plan) -> str:
+def graph_svg(plan: Plan, status: Mapping[str, StepStatus] | None = None) -> str:
     """Return the graph as an SVG document.
 
     Steps stand in columns from left to right: a step stands to the right of all steps that it waits
     for. An arrow carries the name of the parameter that it feeds.
+
+    Args:
+        plan: The graph.
+        status: How the steps of a run stand, which gives the boxes their colours; without it there was none.
     """
-    labels = {step: _label(step, spec.name) for step, spec in plan.steps.items()}
+    states = {} if status is None else {step: status.get(step, StepStatus()) for step in plan.steps}
+    labels = {
+        step: _label(step, str(states.get(step, spec.name if spec.name != step else "")))
+        for step, spec in plan.steps.items()
+    }
     layout = lay_out(plan, labels)
     root = _root(plan, layout)
     for wire in layout.wires:
@@ -35,7 +47,7 @@ def graph_svg(plan: Plan) -> str:
     for wire in layout.wires:
         root.append(_parameter(wire))
     for step, box in layout.boxes.items():
-        root.append(_box(step, labels[step], box))
+        root.append(_box(step, labels[step], box, states.get(step)))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode") + "\n"
 
@@ -61,8 +73,8 @@ def _root(plan: Plan, layout: Layout) -> ET.Element:
     return root
 
 
-def _label(step: str, flow: str) -> Sequence[str]:
-    lines = [step] if step == flow else [step, flow]
+def _label(step: str, below: str) -> Sequence[str]:
+    lines = [step, below] if below else [step]
     return [_shortened(_printable(line)) for line in lines]
 
 
@@ -75,13 +87,14 @@ def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}\u2026"
 
 
-def _box(step: str, lines: Sequence[str], box: Node) -> ET.Element:
+def _box(step: str, lines: Sequence[str], box: Node, status: StepStatus | None) -> ET.Element:
     group = ET.Element("g")
-    ET.SubElement(group, "title").text = _printable(step)
+    error = f": {status.error}" if status and status.error else ""
+    ET.SubElement(group, "title").text = _printable(f"{step}{error}")
     top = box.y - box.height / 2
     place = {"x": f"{box.x:.1f}", "y": f"{top:.1f}", "rx": "6"}
     size = {"width": f"{box.width:.1f}", "height": f"{box.height:.1f}"}
-    ET.SubElement(group, "rect", {"class": "box", **place, **size})
+    ET.SubElement(group, "rect", {"class": f"box {status.state}" if status else "box", **place, **size})
     middle = f"{box.x + box.width / 2:.1f}"
     baselines = [box.y + 4] if len(lines) == 1 else [box.y - 3, box.y + 13]
     for line, kind, baseline in zip(lines, ("step", "flow"), baselines, strict=False):
