@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import servers_cluster
 import servers_docker
 import servers_kubernetes
 import servers_prefect
+from kubernetes_client import KubernetesAPI
 
 from lume_services.config import Context, configure, unconfigure
 from lume_services.testing import isolated_settings
@@ -96,10 +98,31 @@ def docker(folder: Path) -> Iterator[Any]:
 
 @contextmanager
 def kubernetes(folder: Path) -> Iterator[Any]:
-    cluster = servers_kubernetes.session_server()
+    """On an API server of the tests, which runs pods as processes of this machine."""
+    server = servers_kubernetes.session_server()
+    run_config = {"image": servers_kubernetes.IMAGE, "image_pull_policy": "Never"}
+    with on_kubernetes(folder, server, server, run_config) as settings:
+        yield settings
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[Any]:
+    """On a real cluster, with the rights that our manifests give to a worker."""
+    server = servers_cluster.session_server()
+    home = folder / "lume"
+    home.mkdir()
+    with on_kubernetes(folder, server, server.worker(), servers_cluster.run_config(str(home))) as settings:
+        yield settings
+    servers_docker.remove_containers()
+
+
+@contextmanager
+def on_kubernetes(
+    folder: Path, operator: KubernetesAPI, user: KubernetesAPI, run_config: dict[str, Any]
+) -> Iterator[Any]:
     settings = server_settings("kubernetes", folder)
-    settings["run_config"] = {"image": servers_kubernetes.IMAGE, "image_pull_policy": "Never"}
-    cluster.configure_jobs(
+    settings["run_config"] = {"namespace": user.namespace, **run_config}
+    operator.configure_jobs(
         {
             "LUME_HOME": settings["home"],
             "LUME_BACKEND": "kubernetes",
@@ -108,9 +131,10 @@ def kubernetes(folder: Path) -> Iterator[Any]:
             SECRET[0]: SECRET[1],
         }
     )
+    watched = {"PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES": user.namespace}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBECONFIG", str(cluster.kubeconfig(folder / "kubeconfig")))
-        with running_worker(settings, folder / "worker.log"):
+        patch.setenv("KUBECONFIG", str(user.kubeconfig(folder / "kubeconfig")))
+        with running_worker(settings, folder / "worker.log", **watched):
             yield settings
 
 
@@ -120,6 +144,7 @@ BACKENDS: dict[str, Callable[[Path], Any]] = {
     "process": process,
     "docker": docker,
     "kubernetes": kubernetes,
+    **({"cluster": cluster} if servers_cluster.PROGRAMS else {}),
 }
 
 
@@ -135,10 +160,15 @@ def kill_pod(run_id: str, process: int) -> None:
     servers_kubernetes.session_server().kill(run_id)
 
 
+def kill_pod_of_cluster(run_id: str, process: int) -> None:
+    servers_cluster.session_server().kill(run_id)
+
+
 KILLS: dict[str, Callable[[str, int], None]] = {
     "process": kill_process,
     "docker": kill_container,
     "kubernetes": kill_pod,
+    "cluster": kill_pod_of_cluster,
 }
 
 
@@ -173,11 +203,12 @@ def name(context: Context) -> str:
 
 
 @pytest.fixture
-def kill(name: str) -> Callable[[str, int], None]:
+def kill(request: pytest.FixtureRequest, backend_settings: Any) -> Callable[[str, int], None]:
     """End the job of a run, given its id and the number of its process, as `kill -9` does."""
-    if name not in KILLS:
+    backend = request.node.callspec.params["backend_settings"]
+    if backend not in KILLS:
         pytest.skip("the job is this process")
-    return KILLS[name]
+    return KILLS[backend]
 
 
 @pytest.fixture
