@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from lume_services import __version__
-from lume_services.cli import config, doctor, graph, results, run, runs, server, validate, worker
+from lume_services.cli import config, doctor, graph, results, run, runs, server, services, validate, worker
 from lume_services.errors import LUMEServicesError
 
 USAGE = 2
@@ -91,5 +91,6 @@ app.add_typer(results.app, name="results")
 app.add_typer(server.app, name="server")
 app.add_typer(worker.app, name="worker")
 app.add_typer(runs.app, name="runs")
+app.add_typer(services.app, name="services")
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)
