@@ -18,6 +18,7 @@ import servers_docker
 import servers_kubernetes
 import servers_prefect
 from kubernetes_client import KubernetesAPI
+from servers import ServerUnavailable, unavailable
 
 from lume_services.config import Context, configure, unconfigure
 from lume_services.testing import isolated_settings
@@ -29,12 +30,11 @@ SECRET = ("LUME_TEST_PASSWORD", "spectrometer-7f3a")
 @contextmanager
 def running_worker(settings: dict[str, Any], log: Path, **further: str) -> Iterator[subprocess.Popen[bytes]]:
     """A worker as the command line starts it, with further variables; stopped by its first SIGTERM."""
-    server = servers_prefect.session_server()
     environment = {
-        **server.environment(),
-        "PREFECT_HOME": str(log.parent / "prefect"),
+        **servers_prefect.clean_environment(log.parent / "prefect"),
         "LUME_HOME": settings["home"],
         "LUME_BACKEND": settings["backend"],
+        "LUME_PREFECT__API_URL": settings["prefect"]["api_url"],
         "LUME_PREFECT__WORK_POOL": settings["prefect"]["work_pool"],
         "PYTHONPATH": str(TESTS),
         SECRET[0]: SECRET[1],
@@ -209,6 +209,28 @@ def kill(request: pytest.FixtureRequest, backend_settings: Any) -> Callable[[str
     if backend not in KILLS:
         pytest.skip("the job is this process")
     return KILLS[backend]
+
+
+@pytest.fixture(scope="session")
+def guarded() -> Iterator[Any]:
+    """The settings of a Prefect server that wants credentials."""
+    credentials = "physicist:undulator-9c1e"
+    try:
+        server = servers_prefect.start(PREFECT_SERVER_API_AUTH_STRING=credentials)
+    except ServerUnavailable as error:
+        unavailable(str(error), servers_prefect.REMEDY)
+    yield {"api_url": server.url, "api_auth_string": credentials}
+    servers_prefect.stop(server)
+
+
+@pytest.fixture
+def guarded_process(guarded: Any, tmp_path: Path) -> Iterator[Any]:
+    """The settings of the process backend there, with a worker that has the credentials, too."""
+    prefect = {**guarded, "work_pool": tmp_path.name}
+    settings = {"home": str(tmp_path / "lume"), "backend": "process", "prefect": prefect}
+    credentials = {"LUME_PREFECT__API_AUTH_STRING": guarded["api_auth_string"]}
+    with running_worker(settings, tmp_path / "worker.log", **credentials):
+        yield settings
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import backend_flows as flows
 import pytest
 import servers_cluster
 import servers_prefect
-from servers import ServerUnavailable, free_port, unavailable
+from servers import free_port
 
 from lume_services.config import build_context
 from lume_services.errors import (
@@ -149,26 +149,15 @@ def test_no_server_answers(tmp_path):
     assert url in str(caught.value)
 
 
-@pytest.fixture(scope="module")
-def guarded() -> Any:
-    """A server that wants credentials."""
-    try:
-        server = servers_prefect.start(PREFECT_SERVER_API_AUTH_STRING="physicist:right")
-    except ServerUnavailable as error:
-        unavailable(str(error), servers_prefect.REMEDY)
-    yield server
-    servers_prefect.stop(server)
-
-
 @pytest.mark.parametrize("credentials", [None, "physicist:wrong"])
 def test_wrong_credentials(tmp_path, guarded, credentials):
-    service = service_of(tmp_path, api_url=guarded.url, api_auth_string=credentials)
+    service = service_of(tmp_path, **{**guarded, "api_auth_string": credentials})
     with pytest.raises(APINotAuthorisedError, match="LUME_PREFECT__API_AUTH_STRING") as caught:
         service.run(flow=flows.nothing)
     assert "wrong" not in str(caught.value)
 
 
 def test_right_credentials(tmp_path, guarded):
-    service = service_of(tmp_path, api_url=guarded.url, api_auth_string="physicist:right")
+    service = service_of(tmp_path, **guarded)
     assert service.register_flow(flow=flows.nothing) == "nothing/default"
-    assert service.list_flows() == ["nothing/default"]
+    assert "nothing/default" in service.list_flows()
