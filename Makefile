@@ -6,7 +6,7 @@ export PREFECT_HOME ?= $(CURDIR)/.cache/prefect
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test lint docs benchmarks lock samples clean
+.PHONY: demo test test-kubernetes lint docs benchmarks lock samples clean
 
 $(VENV)/.demo: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +24,12 @@ demo: $(VENV)/.demo  ## install, and run the main job
 
 test: $(VENV)/.dev  ## install, and run all tests
 	$(BIN)/python -m pytest
+
+# Where `../shared/tools/kubernetes-build ../infra/kubernetes` puts the programs of a cluster.
+test-kubernetes: export LUME_TEST_KUBERNETES_BIN ?= $(abspath ../infra/kubernetes/bin)
+test-kubernetes: export LUME_TEST_REQUIRE_SERVICES := 1
+test-kubernetes: $(VENV)/.dev  ## the tests of backends on a real Kubernetes cluster, started here; as root
+	$(BIN)/python -m pytest tests/contract/backends -k cluster
 
 lint: $(VENV)/.dev  ## formatting, lint, types, layers
 	$(BIN)/ruff format --check .

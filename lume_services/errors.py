@@ -264,6 +264,10 @@ class APIVersionError(BackendError):
     """The Prefect API is of a version that this Prefect does not understand."""
 
 
+class ServicesError(LUMEServicesError):
+    """`docker compose` is not there, or a service does not do what was asked."""
+
+
 class RunConfigError(ProblemsError, ValueError):
     """A run config is not valid for its backend."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import functools
 import importlib.util
-import json
 import os
 import secrets
 import shutil
@@ -14,15 +13,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.error import URLError
 
+from kubernetes_client import KubernetesAPI
 from servers import ServerUnavailable, free_port, unavailable
-
-from lume_services.services.scheduling.run_configs.kubernetes_template import CONFIGURATION
 
 TESTS = Path(__file__).parent
 START_SECONDS = 30
@@ -34,15 +30,7 @@ IMAGE_ENVIRONMENT = {"PYTHONPATH": str(TESTS), "PREFECT_SERVER_ANALYTICS_ENABLED
 CPUS = 4
 
 
-class Refused(Exception):
-    """The API server answered with an error."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(f"{status}: {message}")
-        self.status = status
-
-
-class Server:
+class Server(KubernetesAPI):
     """A running server.
 
     Raises:
@@ -57,9 +45,8 @@ class Server:
         cpus: float = CPUS,
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="kubernetes-server-"))
-        self.token = secrets.token_urlsafe()
         port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        super().__init__(f"http://127.0.0.1:{port}", secrets.token_urlsafe())
         command = [
             *(sys.executable, "-m", "kubernetes_api", "--port", str(port), "--cpus", str(cpus)),
             *(f"--image={image}" for image in images),
@@ -84,56 +71,10 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def request(self, method: str, path: str, body: Any = None, **query: str) -> Any:
-        """Ask the server, as `request("GET", "/api/v1/namespaces/default/pods", labelSelector="a=b")`.
-
-        Raises:
-            Refused: It answers with an error.
-        """
-        parameters = "&".join(f"{name}={value}" for name, value in query.items())
-        request = Request(
-            f"{self.url}{path}?{parameters}",
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
-        )
-        try:
-            with urlopen(request, timeout=30) as answer:
-                text = answer.read()
-                return json.loads(text) if answer.headers.get_content_subtype() == "json" else text.decode()
-        except HTTPError as error:
-            with error:
-                raise Refused(error.code, json.load(error)["message"]) from None
-
-    def kubeconfig(self, path: Path, namespace: str = "default") -> Path:
-        """Write the file with which clients find the server."""
-        user = {"name": "tester", "user": {"token": self.token}}
-        context = {"cluster": "test", "user": "tester", "namespace": namespace}
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "test", "cluster": {"server": self.url}}],
-            "users": [user],
-            "contexts": [{"name": "test", "context": context}],
-            "current-context": "test",
-        }
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(document))
-        return path
-
-    def configure_jobs(self, variables: Mapping[str, str]) -> None:
-        """Make the config map that jobs have their settings from, as an operator does."""
-        path = "/api/v1/namespaces/default/configmaps"
-        with suppress(Refused):
-            self.request("DELETE", f"{path}/{CONFIGURATION}")
-        self.request("POST", path, {"metadata": {"name": CONFIGURATION}, "data": dict(variables)})
-
     def kill(self, run_id: str) -> None:
         """End the container of a flow run as `kill -9` does."""
-        path = "/api/v1/namespaces/default/pods"
-        found = self.request("GET", path, labelSelector=f"prefect.io/flow-run-id={run_id}")
-        (pod,) = (one for one in found["items"] if one["status"]["phase"] == "Running")
-        self.request("DELETE", f"{path}/{pod['metadata']['name']}", {"gracePeriodSeconds": 0})
+        name = self.running_pod(run_id)["metadata"]["name"]
+        self.request("DELETE", f"/api/v1/namespaces/default/pods/{name}", {"gracePeriodSeconds": 0})
 
     def stop(self) -> None:
         """Stop the server, and with it the containers of its pods."""

@@ -18,6 +18,7 @@ from lume_services.cli import (
     run,
     runs,
     server,
+    services,
     validate,
     worker,
 )
@@ -105,5 +106,6 @@ app.add_typer(results.app, name="results")
 app.add_typer(server.app, name="server")
 app.add_typer(worker.app, name="worker")
 app.add_typer(runs.app, name="runs")
+app.add_typer(services.app, name="services")
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)

@@ -38,6 +38,10 @@ def start(
     poll: Annotated[
         float | None, typer.Option("--poll", min=0.1, help="Seconds between two looks. Default: 0.5.")
     ] = None,
+    health_port: Annotated[
+        int | None,
+        typer.Option("--health-port", min=1, max=65535, help="Serve http://127.0.0.1:PORT/health."),
+    ] = None,
 ) -> None:
     """Start a worker and go on until Ctrl-C or SIGTERM."""
     from lume_services.cli.backends import server_backend
@@ -45,7 +49,13 @@ def start(
     from lume_services.config.environment import job_environment
     from lume_services.services.scheduling.worker import Worker
 
-    given = {"name": name, "queues": queue, "limit": limit, "poll_seconds": poll}
+    given = {
+        "name": name,
+        "queues": queue,
+        "limit": limit,
+        "poll_seconds": poll,
+        "health_port": health_port,
+    }
     set_ones = {key: value for key, value in given.items() if value is not None}
     settings = current_context().settings()
     _tell_prefect(settings.prefect)

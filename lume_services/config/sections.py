@@ -226,6 +226,12 @@ class WorkerSection(Section):
         default={}, description="Labels of all containers and Kubernetes jobs, as JSON."
     )
     poll_seconds: float = Field(default=0.5, gt=0, description="Seconds between two looks for new runs.")
+    health_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="Port of this machine on which `/health` tells whether it polls. Default: none.",
+    )
 
 
 def section_names(*sections: type[BaseModel]) -> list[str]:

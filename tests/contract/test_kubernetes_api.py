@@ -14,7 +14,8 @@ from urllib.request import Request, urlopen
 import pytest
 import servers_kubernetes
 import servers_prefect
-from servers_kubernetes import IMAGE, Refused
+from kubernetes_client import Refused
+from servers_kubernetes import IMAGE
 
 PODS = "/api/v1/namespaces/default/pods"
 JOBS = "/apis/batch/v1/namespaces/default/jobs"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lume_services.errors import NotAFlowError, RunTimeoutError
+from lume_services.services.scheduling.event_loop import in_thread
 from lume_services.services.scheduling.run_configs import RunConfig
 
 if TYPE_CHECKING:
@@ -43,7 +45,10 @@ class LogEntry:
 
 
 class RunHandle(ABC):
-    """One flow run: in progress or ended."""
+    """One flow run: in progress or ended.
+
+    In async code, `await handle` gives the value of the flow, or raises, as `result` does.
+    """
 
     @property
     @abstractmethod
@@ -82,6 +87,9 @@ class RunHandle(ABC):
             UnsupportedRouteError: The flow needs a Prefect server, and none is configured.
             RunTimeoutError: The run did not end within `timeout` seconds.
         """
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return in_thread(self.result).__await__()
 
     @abstractmethod
     def task_result(self, name: str) -> Any:
@@ -253,6 +261,32 @@ class Backend(ABC):
                 handle.cancel()
             raise
         return value_of(handle, task_name)
+
+    async def arun_and_return(
+        self,
+        flow: Flow[..., Any] | str,
+        parameters: Mapping[str, Any] | None = None,
+        run_config: RunConfig | Mapping[str, Any] | None = None,
+        *,
+        task_name: str | None = None,
+        timeout: float | None = None,
+        cancel_on_timeout: bool = True,
+    ) -> Any:
+        """Run a flow to its end and return its value, as `run_and_return`, while the event loop goes on.
+
+        Who stops to wait for it does not cancel the run.
+        """
+        return await in_thread(
+            partial(
+                self.run_and_return,
+                flow,
+                parameters,
+                run_config,
+                task_name=task_name,
+                timeout=timeout,
+                cancel_on_timeout=cancel_on_timeout,
+            )
+        )
 
 
 def value_of(handle: RunHandle, task_name: str | None) -> Any:

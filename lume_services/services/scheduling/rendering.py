@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import Mapping
 from typing import Any, cast
@@ -18,6 +17,7 @@ from prefect.workers.base import BaseJobConfiguration, BaseWorker
 from pydantic import ValidationError
 
 from lume_services.errors import PluginError, Problem, RunConfigError, choose_from
+from lume_services.services.scheduling.event_loop import run_coroutine
 
 _WHAT = "the run config does not fit the work pool"
 
@@ -73,7 +73,7 @@ def render(
     flow = APIFlow(id=uuid4(), name="flow", labels={})
     run = FlowRun(id=uuid4(), flow_id=flow.id, name="run", state=Scheduled())
     try:
-        job: BaseJobConfiguration = asyncio.run(
+        job: BaseJobConfiguration = run_coroutine(
             configuration.from_template_and_values(
                 copy.deepcopy(dict(template)), copy.deepcopy(dict(variables)), client=_no_client()
             )

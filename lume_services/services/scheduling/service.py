@@ -85,3 +85,23 @@ class SchedulingService:
             timeout=timeout,
             cancel_on_timeout=cancel_on_timeout,
         )
+
+    async def arun_and_return(
+        self,
+        flow: Flow[..., Any] | str,
+        parameters: Mapping[str, Any] | None = None,
+        run_config: RunConfig | Mapping[str, Any] | None = None,
+        *,
+        task_name: str | None = None,
+        timeout: float | None = None,
+        cancel_on_timeout: bool = True,
+    ) -> Any:
+        """Run a flow to its end and return its value, for async code, see `Backend.arun_and_return`."""
+        return await self._backend().arun_and_return(
+            flow,
+            parameters,
+            run_config,
+            task_name=task_name,
+            timeout=timeout,
+            cancel_on_timeout=cancel_on_timeout,
+        )

@@ -37,6 +37,7 @@ class Worker:
         env: Environment variables of all jobs.
         labels: Labels of all containers and Kubernetes jobs.
         poll_seconds: Between two looks for new runs.
+        health_port: Port of this machine on which `/health` answers 200 as long as the worker polls.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Worker:
         env: Mapping[str, str] | None = None,
         labels: Mapping[str, str] | None = None,
         poll_seconds: float = 0.5,
+        health_port: int | None = None,
     ) -> None:
         self._backend = backend
         self._name = name or f"{socket.gethostname()}-{os.getpid()}"
@@ -57,6 +59,7 @@ class Worker:
         self._env = dict(env or {})
         self._labels = dict(labels or {})
         self._poll_seconds = poll_seconds
+        self._health_port = health_port
 
     def run(self, ready: Callable[[str], None]) -> None:
         """Work until told to stop.
@@ -69,7 +72,12 @@ class Worker:
             APIUnreachableError: The Prefect server does not answer.
         """
         import anyio
-        from prefect.settings import PREFECT_WORKER_QUERY_SECONDS, temporary_settings
+        from prefect.settings import (
+            PREFECT_WORKER_QUERY_SECONDS,
+            PREFECT_WORKER_WEBSERVER_HOST,
+            PREFECT_WORKER_WEBSERVER_PORT,
+            temporary_settings,
+        )
 
         os.environ.update(self._env)
         # Jobs are started by name, and this interpreter is the one that has their packages.
@@ -77,10 +85,13 @@ class Worker:
         self._backend.ensure_work_pool()
         for run in self._backend.reconcile():
             logger.warning("Run %s was %s and is %s now: %s", run.name, run.before, run.after, run.why)
-        with (
-            self._backend.entered(),
-            temporary_settings({PREFECT_WORKER_QUERY_SECONDS: self._poll_seconds}),
-        ):
+        settings: dict[Any, Any] = {PREFECT_WORKER_QUERY_SECONDS: self._poll_seconds}
+        if self._health_port is not None:
+            settings |= {
+                PREFECT_WORKER_WEBSERVER_HOST: "127.0.0.1",
+                PREFECT_WORKER_WEBSERVER_PORT: self._health_port,
+            }
+        with self._backend.entered(), temporary_settings(settings):
             anyio.run(self._work, ready)
 
     async def _work(self, ready: Callable[[str], None]) -> None:
@@ -100,7 +111,7 @@ class Worker:
                 f"Worker {self._name} takes {self._backend.work_pool_type} runs from the work pool "
                 f"{self._backend.work_pool}, every {self._poll_seconds:g} s."
             )
-            await worker.start(printer=logger.info)
+            await worker.start(printer=logger.info, with_healthcheck=self._health_port is not None)
 
 
 async def _stop_on_signal(scope: CancelScope, *, task_status: Any) -> None:

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import servers_cluster
 import servers_docker
 import servers_kubernetes
 import servers_prefect
+from kubernetes_client import KubernetesAPI
+from servers import ServerUnavailable, unavailable
 
 from lume_services.config import Context, configure, unconfigure
 from lume_services.testing import isolated_settings
@@ -27,12 +30,11 @@ SECRET = ("LUME_TEST_PASSWORD", "spectrometer-7f3a")
 @contextmanager
 def running_worker(settings: dict[str, Any], log: Path, **further: str) -> Iterator[subprocess.Popen[bytes]]:
     """A worker as the command line starts it, with further variables; stopped by its first SIGTERM."""
-    server = servers_prefect.session_server()
     environment = {
-        **server.environment(),
-        "PREFECT_HOME": str(log.parent / "prefect"),
+        **servers_prefect.clean_environment(log.parent / "prefect"),
         "LUME_HOME": settings["home"],
         "LUME_BACKEND": settings["backend"],
+        "LUME_PREFECT__API_URL": settings["prefect"]["api_url"],
         "LUME_PREFECT__WORK_POOL": settings["prefect"]["work_pool"],
         "PYTHONPATH": str(TESTS),
         SECRET[0]: SECRET[1],
@@ -96,10 +98,31 @@ def docker(folder: Path) -> Iterator[Any]:
 
 @contextmanager
 def kubernetes(folder: Path) -> Iterator[Any]:
-    cluster = servers_kubernetes.session_server()
+    """On an API server of the tests, which runs pods as processes of this machine."""
+    server = servers_kubernetes.session_server()
+    run_config = {"image": servers_kubernetes.IMAGE, "image_pull_policy": "Never"}
+    with on_kubernetes(folder, server, server, run_config) as settings:
+        yield settings
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[Any]:
+    """On a real cluster, with the rights that our manifests give to a worker."""
+    server = servers_cluster.session_server()
+    home = folder / "lume"
+    home.mkdir()
+    with on_kubernetes(folder, server, server.worker(), servers_cluster.run_config(str(home))) as settings:
+        yield settings
+    servers_docker.remove_containers()
+
+
+@contextmanager
+def on_kubernetes(
+    folder: Path, operator: KubernetesAPI, user: KubernetesAPI, run_config: dict[str, Any]
+) -> Iterator[Any]:
     settings = server_settings("kubernetes", folder)
-    settings["run_config"] = {"image": servers_kubernetes.IMAGE, "image_pull_policy": "Never"}
-    cluster.configure_jobs(
+    settings["run_config"] = {"namespace": user.namespace, **run_config}
+    operator.configure_jobs(
         {
             "LUME_HOME": settings["home"],
             "LUME_BACKEND": "kubernetes",
@@ -108,9 +131,10 @@ def kubernetes(folder: Path) -> Iterator[Any]:
             SECRET[0]: SECRET[1],
         }
     )
+    watched = {"PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES": user.namespace}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBECONFIG", str(cluster.kubeconfig(folder / "kubeconfig")))
-        with running_worker(settings, folder / "worker.log"):
+        patch.setenv("KUBECONFIG", str(user.kubeconfig(folder / "kubeconfig")))
+        with running_worker(settings, folder / "worker.log", **watched):
             yield settings
 
 
@@ -120,6 +144,7 @@ BACKENDS: dict[str, Callable[[Path], Any]] = {
     "process": process,
     "docker": docker,
     "kubernetes": kubernetes,
+    **({"cluster": cluster} if servers_cluster.PROGRAMS else {}),
 }
 
 
@@ -135,10 +160,15 @@ def kill_pod(run_id: str, process: int) -> None:
     servers_kubernetes.session_server().kill(run_id)
 
 
+def kill_pod_of_cluster(run_id: str, process: int) -> None:
+    servers_cluster.session_server().kill(run_id)
+
+
 KILLS: dict[str, Callable[[str, int], None]] = {
     "process": kill_process,
     "docker": kill_container,
     "kubernetes": kill_pod,
+    "cluster": kill_pod_of_cluster,
 }
 
 
@@ -173,11 +203,34 @@ def name(context: Context) -> str:
 
 
 @pytest.fixture
-def kill(name: str) -> Callable[[str, int], None]:
+def kill(request: pytest.FixtureRequest, backend_settings: Any) -> Callable[[str, int], None]:
     """End the job of a run, given its id and the number of its process, as `kill -9` does."""
-    if name not in KILLS:
+    backend = request.node.callspec.params["backend_settings"]
+    if backend not in KILLS:
         pytest.skip("the job is this process")
-    return KILLS[name]
+    return KILLS[backend]
+
+
+@pytest.fixture(scope="session")
+def guarded() -> Iterator[Any]:
+    """The settings of a Prefect server that wants credentials."""
+    credentials = "physicist:undulator-9c1e"
+    try:
+        server = servers_prefect.start(PREFECT_SERVER_API_AUTH_STRING=credentials)
+    except ServerUnavailable as error:
+        unavailable(str(error), servers_prefect.REMEDY)
+    yield {"api_url": server.url, "api_auth_string": credentials}
+    servers_prefect.stop(server)
+
+
+@pytest.fixture
+def guarded_process(guarded: Any, tmp_path: Path) -> Iterator[Any]:
+    """The settings of the process backend there, with a worker that has the credentials, too."""
+    prefect = {**guarded, "work_pool": tmp_path.name}
+    settings = {"home": str(tmp_path / "lume"), "backend": "process", "prefect": prefect}
+    credentials = {"LUME_PREFECT__API_AUTH_STRING": guarded["api_auth_string"]}
+    with running_worker(settings, tmp_path / "worker.log", **credentials):
+        yield settings
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from typing import Any
 
 import backend_flows as flows
 import pytest
+import servers_cluster
 import servers_prefect
-from servers import ServerUnavailable, free_port, unavailable
+from servers import free_port
 
 from lume_services.config import build_context
 from lume_services.errors import (
@@ -18,10 +19,18 @@ from lume_services.errors import (
     ImageMissingError,
     NoWorkerError,
     RunConfigError,
+    UnschedulableError,
 )
 
 LONG = 120
 on_docker = pytest.mark.parametrize("backend_settings", ["docker"], indirect=True)
+CLUSTER = ["cluster"] if servers_cluster.PROGRAMS else []
+on_kubernetes = pytest.mark.parametrize("backend_settings", ["kubernetes", *CLUSTER], indirect=True)
+on_a_cluster = pytest.mark.parametrize(
+    "backend_settings",
+    CLUSTER or [pytest.param(None, marks=pytest.mark.skip("needs a real cluster"))],
+    indirect=True,
+)
 
 
 def service_of(home: Path, backend: str = "process", **prefect: Any) -> Any:
@@ -58,6 +67,39 @@ def test_an_unknown_network_is_no_missing_image(service):
     with pytest.raises(FlowCrashedError, match="network nobody-has-this not found") as caught:
         handle.result(LONG)
     assert not isinstance(caught.value, ImageMissingError)
+
+
+@pytest.fixture
+def impatient(context, backend_settings):
+    """The service of somebody who waits 10 s for the start of a run."""
+    prefect = {**backend_settings["prefect"], "start_timeout_seconds": 10}
+    return build_context({**backend_settings, "prefect": prefect}).scheduling_service()
+
+
+@on_kubernetes
+@pytest.mark.parametrize("policy", ["Never", "IfNotPresent"])
+def test_a_missing_image_on_kubernetes(impatient, policy):
+    image = "127.0.0.1:1/nobody/has-this:1"
+    handle = impatient.run(flow=flows.nothing, run_config={"image": image, "image_pull_policy": policy})
+    with pytest.raises(ImageMissingError, match="ErrImage|ImagePullBackOff") as caught:
+        handle.result(LONG)
+    assert image in str(caught.value)
+
+
+@on_kubernetes
+def test_no_node_has_a_place(impatient):
+    handle = impatient.run(flow=flows.nothing, run_config={"cpu_request": "64"})
+    with pytest.raises(UnschedulableError, match="Insufficient cpu"):
+        handle.result(LONG)
+
+
+@on_a_cluster  # the API server of the tests sets no limits
+def test_too_little_memory_on_a_cluster(service):
+    config = {"memory_limit": "500Mi"}
+    handle = service.run(flow=flows.hungry, parameters={"megabytes": 4000}, run_config=config)
+    with pytest.raises(FlowCrashedError, match=r"(?i)memory|OOM") as caught:
+        handle.result(LONG)
+    assert "takes memory" in str(caught.value)
 
 
 @on_docker
@@ -107,26 +149,15 @@ def test_no_server_answers(tmp_path):
     assert url in str(caught.value)
 
 
-@pytest.fixture(scope="module")
-def guarded() -> Any:
-    """A server that wants credentials."""
-    try:
-        server = servers_prefect.start(PREFECT_SERVER_API_AUTH_STRING="physicist:right")
-    except ServerUnavailable as error:
-        unavailable(str(error), servers_prefect.REMEDY)
-    yield server
-    servers_prefect.stop(server)
-
-
 @pytest.mark.parametrize("credentials", [None, "physicist:wrong"])
 def test_wrong_credentials(tmp_path, guarded, credentials):
-    service = service_of(tmp_path, api_url=guarded.url, api_auth_string=credentials)
+    service = service_of(tmp_path, **{**guarded, "api_auth_string": credentials})
     with pytest.raises(APINotAuthorisedError, match="LUME_PREFECT__API_AUTH_STRING") as caught:
         service.run(flow=flows.nothing)
     assert "wrong" not in str(caught.value)
 
 
 def test_right_credentials(tmp_path, guarded):
-    service = service_of(tmp_path, api_url=guarded.url, api_auth_string="physicist:right")
+    service = service_of(tmp_path, **guarded)
     assert service.register_flow(flow=flows.nothing) == "nothing/default"
-    assert service.list_flows() == ["nothing/default"]
+    assert "nothing/default" in service.list_flows()

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import backend_flows as flows
 import numpy as np
 import pytest
+from prefect import get_client
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.schedules import Interval
 
 from lume_services.config import build_context, use_context
 from lume_services.errors import (
+    BackendError,
     EmptyResultError,
     FlowCancelledError,
     FlowCrashedError,
@@ -40,6 +46,13 @@ def started(path: Path, seconds: float = 60) -> int:
         assert time.monotonic() < deadline, "the run did not start"
         time.sleep(0.05)
     return int(path.read_text())
+
+
+def runs_of(project, backend):
+    """Return the runs of the registered flows of a project."""
+    wanted = DeploymentFilter(name=DeploymentFilterName(any_=[project]))
+    with backend.entered(), get_client(sync_client=True) as client:
+        return client.read_flow_runs(deployment_filter=wanted, sort=FlowRunSort.ID_DESC, limit=200)
 
 
 @pytest.fixture
@@ -175,6 +188,30 @@ def test_a_job_that_dies_is_a_crash(service, name):
         service.run(flow=flows.dies).result(LONG)
 
 
+async def test_a_run_is_awaited(service):
+    """In an event loop, as in a notebook or an async flow, which goes on meanwhile."""
+    handle = service.run(flow=flows.numbers, parameters={"x": 1})
+    failing = asyncio.create_task(service.arun_and_return(flow=flows.failing, timeout=LONG))
+    assert await handle == 6
+    with pytest.raises(FlowFailedError, match="beam lost"):
+        await failing
+    assert (
+        await service.arun_and_return(
+            flow=flows.numbers, parameters={"x": 1}, task_name="twice", timeout=LONG
+        )
+        == 4
+    )
+
+
+async def test_who_stops_to_wait_does_not_stop_the_run(service, shared):
+    path = shared / "pid"
+    handle = service.run(flow=flows.slow, parameters={"seconds": 6, "path": str(path)})
+    await asyncio.to_thread(started, path)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(handle, 0.2)
+    assert await handle == "done"
+
+
 def test_runs_at_once_keep_their_own_results(service):
     handles = [service.run(flow=flows.numbers, parameters={"x": x}) for x in range(4)]
     assert [handle.result(LONG) for handle in handles] == [2 * (x + 2) for x in range(4)]
@@ -223,6 +260,26 @@ def test_registered_flows_run_by_name(service):
     service.delete_flow(identity)
     with pytest.raises(FlowNotFoundError):
         service.run(flow=identity)
+
+
+def test_a_schedule(service, context, name):
+    """A run that nobody started appears and does what it should, and after `delete_flow` no other."""
+    schedule = Interval(timedelta(seconds=10), parameters={"x": 1})
+    registration = {"flow": flows.numbers, "project_name": "by-schedule", "labels": ["nightly"]}
+    if name == "local":
+        with pytest.raises(BackendError, match="no schedules.*LUME_BACKEND=process"):
+            service.register_flow(**registration, schedule=schedule)
+        return
+    identity = service.register_flow(**registration, schedule=schedule)
+    backend = context.scheduling_backend()
+    deadline = time.monotonic() + LONG
+    while not (ended := [run for run in runs_of("by-schedule", backend) if run.state.is_final()]):
+        assert time.monotonic() < deadline, "no run by schedule has ended"
+        time.sleep(0.5)
+    service.delete_flow(identity)
+    assert backend.handle(ended[0]).result() == 6
+    assert {"nightly", "auto-scheduled"} <= set(ended[0].tags)
+    assert not [run for run in runs_of("by-schedule", backend) if run.state.is_scheduled()]
 
 
 def test_a_step_of_the_main_job(service, context, tmp_path):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from kubernetes_asyncio import client as kubernetes
@@ -14,6 +12,7 @@ from kubernetes_asyncio.client.exceptions import ApiException
 from prefect.client.schemas.objects import FlowRun
 
 from lume_services.errors import ImageMissingError, LUMEServicesError, RunNotStartedError, UnschedulableError
+from lume_services.services.scheduling.event_loop import run_coroutine
 
 _NO_IMAGE = {"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError"}
 
@@ -26,9 +25,7 @@ def pending_reason(run: FlowRun, namespace: str) -> LUMEServicesError | None:
         namespace: Of its job.
     """
     try:
-        # In a thread of its own, because the caller may be in an event loop.
-        with ThreadPoolExecutor(1) as thread:
-            pods = thread.submit(asyncio.run, _pods(str(run.id), namespace)).result()
+        pods = run_coroutine(_pods(str(run.id), namespace))
     except (ApiException, config.ConfigException, OSError):
         return None
     where = f"run {run.id}"

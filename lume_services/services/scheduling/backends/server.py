@@ -146,6 +146,7 @@ class ServerBackend(Backend):
             variables["env"] = {**variables.get("env", {}), **wanted.environment}
         with self._server().client() as client:
             self._ensure_work_pool(client)
+            self._results.ensure_known(client)
             if schedule is not None:  # nobody else looks at what runs by itself
                 self._check_job(client, self.work_pool, variables)
             changed = replace(wanted, job_variables=variables).apply(client)
