@@ -417,18 +417,6 @@ def test_a_stored_result_has_fields(here):
     )
 
 
-def test_a_parent_project_that_is_another_is_warned_of(here):
-    text = feeding("value", "{parent_flow_name: make, parent_project_name: two}")
-    checked = check(text.replace("- name: make\n", "- name: make\n    project_name: one\n"))
-    assert [str(warning) for warning in checked.warnings] == [
-        (
-            "spec.yaml:10, step 'use', parameter 'value': the step 'make' is in the project "
-            "'one', not 'two'. "
-            "Correct one of the two."
-        )
-    ]
-
-
 # where flows come from ----------------------------------------------------------------------------
 
 
