@@ -109,6 +109,15 @@ def test_nothing_is_refused_that_can_be_selected(given, index):
                 select(value, index, where="test")
 
 
+def test_fields_of_every_kind_of_class_can_be_selected():
+    value = {"twiss": Twiss(2.0, Beam(energy=3)), "point": Point(1.0, "a")}
+    assert select(value, ["twiss", "beta"], where="test") == 2.0
+    assert select(value, ["twiss", "beam", "energy"], where="test") == 3.0
+    assert select(value, ["point", "label"], where="test") == select(value, ["point", 1], where="test") == "a"
+    with pytest.raises(SelectionError, match=r"the Twiss at \['twiss'\] has no 'bta'. Did you mean 'beta'"):
+        select(value, ["twiss", "bta"], where="test")
+
+
 @pytest.mark.parametrize(
     ("given", "index", "expected"),
     [
