@@ -198,19 +198,25 @@ def change_tree(random, text):
     """Change the data that a text stands for, and write it as text again."""
     try:
         tree = yaml.safe_load(text)
-    except yaml.YAMLError:
+        change_part(random, tree)
+        return yaml.safe_dump(tree, sort_keys=False)
+    except (yaml.YAMLError, ValueError):  # a date or a number that Python does not have
         return text
-    holder, path = tree, []
-    while isinstance(holder, dict | list) and holder and (not path or random.random() < 0.8):
-        path.append((holder, random.choice(list(holder) if isinstance(holder, dict) else range(len(holder)))))
-        holder = holder[path[-1][1]]
-    for owner, key in path[-1:]:
-        other = random.choice((None, True, 3, -1.5, "text", [], {}, [[]], {"name": {}}, tree, *TOKENS))
+
+
+def change_part(random, tree):
+    way = []
+    holder = tree
+    while isinstance(holder, dict | list) and holder and (not way or random.random() < 0.8):
+        key = random.choice(list(holder) if isinstance(holder, dict) else range(len(holder)))
+        way.append((holder, key))
+        holder = holder[key]
+    for owner, key in way[-1:]:
         if random.random() < 0.3 and isinstance(owner, dict):
             owner[random.choice((*TOKENS, 1, None, 2.5))] = owner.pop(key)
         else:
-            owner[key] = other
-    return yaml.safe_dump(tree, sort_keys=False)
+            others = (None, True, 3, -1.5, "text", [], {}, [[]], {"name": {}}, tree, *TOKENS)
+            owner[key] = random.choice(others)
 
 
 CHANGES = [
