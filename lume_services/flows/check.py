@@ -62,6 +62,10 @@ def check_spec(
     check_graph(steps, findings)
     found = resolve_flows(steps, findings, flows)
     signatures = {index: signature_of(flow) for index, flow in found.items()}
+    for flow in flows:
+        if flow.name not in {step.name for step in steps.values()}:
+            message = f"no step runs the flow {flow.name!r}, which is given in flows=."
+            findings.warning((), message, "Add a step for it, or leave it out.")
     check_flows(steps, found, signatures, findings)
     check_values(steps, signatures, parameters, findings)
     findings.raise_problems()

@@ -8,7 +8,7 @@ from lume_services.errors import choose_from
 from lume_services.flows.document import Loc
 from lume_services.flows.findings import Findings
 from lume_services.flows.parse import Steps
-from lume_services.flows.spec import MappedParameter
+from lume_services.flows.spec import MappedParameter, StepSpec
 
 
 def check_graph(steps: Steps, findings: Findings) -> None:
@@ -34,6 +34,7 @@ class _GraphCheck:
             if first != index and index in self.steps:
                 self.duplicate(name, first, index)
         for index, step in self.steps.items():
+            self.alias(index, step)
             for parameter, mapped in step.mapped_parameters.items():
                 loc: Loc = ("composing_flows", index, "mapped_parameters", parameter)
                 if parameter in step.parameters:
@@ -47,6 +48,15 @@ class _GraphCheck:
         message = f"the step {name!r} is already defined{self.on_line(first)}."
         remedy = f"Give this one an alias of its own, as `alias: {name}_{index + 1}`."
         self.findings.problem(("composing_flows", index, key), message, remedy)
+
+    def alias(self, index: int, step: StepSpec) -> None:
+        """Warn of an alias that is the name of another step's flow: a reader may take one for the other."""
+        hidden = [other.step for other in self.steps.values() if other.name == step.alias != other.step]
+        if hidden:
+            message = (
+                f"the alias {step.alias!r} hides the flow of this name, which runs as: {', '.join(hidden)}."
+            )
+            self.findings.warning(("composing_flows", index, "alias"), message, "Choose another alias.")
 
     def parent(self, index: int, mapped: MappedParameter, loc: Loc) -> None:
         parent = self.positions.get(mapped.parent_flow_name)

@@ -1,97 +1,115 @@
-"""Tell whether a type can never fit a parameter."""
+"""Tell whether values of one type can never be values for another."""
 
 from __future__ import annotations
 
-import inspect
-import types
-import typing
-from collections.abc import Iterator
-from types import NoneType
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from lume_services.flows.annotations import alternatives, class_of, entry, fields, item, positions
+from lume_services.flows.lax import fields_to_fill, never_taken
 
-# One harmless value of each type: pydantic's own rules then tell what fits what.
-_SAMPLES: dict[type, tuple[Any, ...]] = {
-    NoneType: (None,),
-    bool: (True,),
-    int: (1,),
-    float: (1.0,),
-    complex: (1j,),
-    str: ("",),
-    bytes: (b"",),
-    dict: ({},),
-    list: ([],),
-    tuple: ((),),
-    set: (set(),),
-    frozenset: (frozenset(),),
-}
-_WRONG_TYPE = ("is_instance_of", "is_subclass_of", "none_required")
+Pair = tuple[Any, Any, str]
+"""The type of a part, the type that it must be, and which part it is."""
 
 
-def never_fits(given: Any, wanted: Any) -> bool:
-    """Tell whether no value of the type `given` can be a value for the type `wanted`.
+@dataclass(frozen=True)
+class Misfit:
+    """Two types of which the one never fits the other.
 
-    Only certain misfits count: `float` for `int` may fit (2.0), `int` for `str` never does. What is
-    not annotated, and what this cannot judge, may fit.
+    Attributes:
+        given: The type of a value.
+        wanted: The type that it must be.
+        path: The part of the whole value that this is about, as `("each item", "field 'x'")`.
     """
-    wanted_kinds = list(_alternatives(wanted))
-    return all(_never(one, other) for one in _alternatives(given) for other in wanted_kinds)
+
+    given: Any
+    wanted: Any
+    path: tuple[str, ...] = ()
 
 
-def _alternatives(annotation: Any) -> Iterator[Any]:
-    """Take unions, `Annotated`, new types and literals apart."""
-    origin = typing.get_origin(annotation)
-    if origin in (typing.Union, types.UnionType):
-        for argument in typing.get_args(annotation):
-            yield from _alternatives(argument)
-    elif origin is typing.Literal:
-        yield from {type(value) for value in typing.get_args(annotation)}
-    elif origin is typing.Annotated:
-        # What stands beside the type may be a validator, which changes what fits.
-        yield Any
-    elif isinstance(annotation, typing.NewType):
-        yield from _alternatives(annotation.__supertype__)
-    else:
-        yield NoneType if annotation is None else annotation
+def misfit(given: Any, wanted: Any) -> Misfit | None:
+    """Return why no value of the type `given` is a value for the type `wanted`; None if one may be.
+
+    The rules are those of pydantic's lax mode. Only certain misfits count: `float` for `int` may fit (2.0),
+    `int` for `str` never does. What is not annotated, and what this cannot judge, may fit. An empty
+    container fits whatever it is annotated to hold; that is not counted.
+    """
+    return _Comparison().compare(given, wanted)
 
 
-def _never(given: Any, wanted: Any) -> bool:
-    given_class = typing.get_origin(given) or given
-    wanted_class = typing.get_origin(wanted) or wanted
-    if not isinstance(given_class, type) or given_class in (Any, object) or wanted_class in (Any, object):
-        return False
-    if given_class in _SAMPLES:
-        return all(_wrong_type(sample, wanted) for sample in _SAMPLES[given_class])
-    if not isinstance(wanted_class, type) or inspect.isabstract(wanted_class):
-        return False
-    if issubclass(given_class, wanted_class) or issubclass(wanted_class, given_class):
-        return False
-    if issubclass(given_class, BaseModel):
-        return _wrong_type(given_class.model_construct(), wanted)
-    # Of any other class there is no sample. A type of pydantic's own, or a builtin as float, may take it.
-    plain = (
-        not hasattr(wanted_class, "__get_pydantic_core_schema__") and wanted_class.__module__ != "builtins"
-    )
-    return plain or wanted_class in (str, bytes, NoneType)
+class _Comparison:
+    def __init__(self) -> None:
+        # What is being compared, further out: types may contain themselves.
+        self.outer: list[tuple[Any, Any]] = []
+
+    def compare(self, given: Any, wanted: Any, part: str = "") -> Misfit | None:
+        if any(given is one and wanted is other for one, other in self.outer):
+            return None
+        self.outer.append((given, wanted))
+        found = self.every(list(alternatives(given)), list(alternatives(wanted, validated=True)))
+        self.outer.pop()
+        if found is None:
+            return None
+        innermost = found if found.path else Misfit(given, wanted)
+        return replace(innermost, path=(part, *innermost.path)) if part else innermost
+
+    def every(self, given: Sequence[Any], wanted: Sequence[Any]) -> Misfit | None:
+        """Return a misfit if no alternative fits another one."""
+        found = None
+        for one in given:
+            for other in wanted:
+                found = self.plain(one, other)
+                if found is None:
+                    return None
+        # Where there are several alternatives, the part where one of them fails explains nothing.
+        return found if found is None or len(given) == len(wanted) == 1 else replace(found, path=())
+
+    def plain(self, given: Any, wanted: Any) -> Misfit | None:
+        if given is Any or wanted is Any:
+            return None
+        if never_taken(given, wanted):
+            return Misfit(given, wanted)
+        kind, wanted_kind = class_of(given), class_of(wanted)
+        if kind is None or wanted_kind is None or kind is wanted_kind is type:
+            return None
+        if issubclass(kind, Mapping):
+            return self.first(_in_map(given, wanted))
+        return self.in_collection(given, wanted)
+
+    def in_collection(self, given: Any, wanted: Any) -> Misfit | None:
+        given_at, wanted_at = positions(given), positions(wanted)
+        if given_at is None and wanted_at is None:
+            return self.compare(item(given), item(wanted), "each item")
+        if fields(class_of(wanted) or object) is not None:
+            return None
+        count = len(given_at if given_at is not None else wanted_at or ())
+        given_at = (item(given),) * count if given_at is None else given_at
+        wanted_at = (item(wanted),) * count if wanted_at is None else wanted_at
+        if len(given_at) != len(wanted_at):
+            return Misfit(given, wanted)
+        names = [f"item {number}" for number in range(count)]
+        return self.first(list(zip(given_at, wanted_at, names, strict=True)))
+
+    def first(self, pairs: Sequence[Pair]) -> Misfit | None:
+        found = (self.compare(*pair) for pair in pairs)
+        return next((one for one in found if one is not None), None)
 
 
-def _wrong_type(sample: Any, wanted: Any) -> bool:
-    try:
-        _adapter(wanted).validate_python(sample)
-    except ValidationError as error:
-        return all(
-            not detail["loc"] and (detail["type"].endswith("_type") or detail["type"] in _WRONG_TYPE)
-            for detail in error.errors()
-        )
-    except Exception:  # noqa: BLE001 - the user's validators may raise anything
-        return False
-    return False
+def _in_map(given: Any, wanted: Any) -> list[Pair]:
+    given_fields, wanted_fields = fields(class_of(given) or object), fields_to_fill(class_of(wanted))
+    (given_key, given_value), (key, value) = entry(given), entry(wanted)
+    if given_fields is not None:
+        targets = {name: field.annotation for name, field in wanted_fields.items()}
+        sure = {name: field.annotation for name, field in given_fields.items() if field.required}
+        return [(annotation, targets.get(name, value), _field(name)) for name, annotation in sure.items()]
+    needed = {name: field for name, field in wanted_fields.items() if field.required}
+    return [
+        (given_key, key, "each key"),
+        (given_value, value, "each value"),
+        *((given_value, field.annotation, _field(name)) for name, field in needed.items()),
+    ]
 
 
-def _adapter(wanted: Any) -> TypeAdapter[Any]:
-    try:
-        return TypeAdapter(wanted, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticUserError:
-        # A model or a dataclass brings its own configuration.
-        return TypeAdapter(wanted)
+def _field(name: str) -> str:
+    return f"field {name!r}"

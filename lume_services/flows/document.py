@@ -18,6 +18,7 @@ Loc = tuple[str | int, ...]
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
 MAX_DEPTH = 50
+MAX_DIGITS = 1000
 # composing_flows[0].mapped_parameters.x is as deep as places go in a dict: below, a constant may be huge.
 _PLACED_DEPTH = 4
 
@@ -167,6 +168,9 @@ for _name, _pattern, _first in (
 
 
 def _int(text: str) -> int:
+    # Python writes no number of several thousand digits, so no message could show it.
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"a number has at most {MAX_DIGITS} digits")
     return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
 
 

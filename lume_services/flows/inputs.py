@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from lume_services.errors import choose_from
+from lume_services.flows.annotations import type_name
 from lume_services.flows.document import Loc
 from lume_services.flows.findings import Findings
 from lume_services.flows.parse import Steps
-from lume_services.flows.signature import Signature, type_name
+from lume_services.flows.signature import Signature
 from lume_services.flows.spec import StepSpec
 
 
@@ -84,19 +86,24 @@ class _StepValues:
                 self.problem(name, message, "Leave the value out, or take the mapping out of the spec.")
         values = {str(name): value for name, value in {**self.step.parameters, **given}.items()}
         free = {name: value for name, value in values.items() if name not in mapped}
-        misfits: dict[str, list[ErrorDetails]] = {}
-        try:
-            input_group(self.step, self.signature).model_validate(free)
-        except ValidationError as error:
-            for detail in error.errors():
-                misfits.setdefault(str(detail["loc"][0]), []).append(detail)
-        for name, details in misfits.items():
-            if name in free and name in self.signature.parameters:
-                self.does_not_fit(name, free[name], details)
-            elif name in free:
+        for name, value in free.items():
+            if name in self.signature.parameters:
+                self.fit(name, value)
+            elif not self.signature.open:
                 self.unknown(name)
-            elif must_be_whole and name not in self.mentioned():
+        for name, parameter in self.signature.parameters.items() if must_be_whole else ():
+            if parameter.required and name not in {*mapped, *free} and name not in self.mentioned():
                 self.missing(name)
+
+    def fit(self, name: str, value: Any) -> None:
+        alone = replace(self.signature, parameters={name: self.signature.parameters[name]})
+        try:
+            input_group(self.step, alone).model_validate({name: value})
+        except ValidationError as error:
+            self.does_not_fit(name, value, error.errors())
+        except Exception as error:  # noqa: BLE001 - the user's validators may raise anything
+            message = f"the value cannot be checked, as a validator raised {type(error).__name__}: {error}."
+            self.problem(name, message, "Give another value, or correct the validator.")
 
     def unknown(self, name: str) -> None:
         unmapped = self.signature.parameters.keys() - self.step.mapped_parameters.keys()
@@ -106,10 +113,8 @@ class _StepValues:
     def does_not_fit(self, name: str, value: Any, details: Sequence[ErrorDetails]) -> None:
         expected = type_name(self.signature.parameters[name].annotation)
         shown = "the value" if "Secret" in expected else reprlib.repr(value)
-        reasons = "; ".join(dict.fromkeys(detail["msg"] for detail in details))
-        inner = details[0]["loc"][1:] if len(details) == 1 else ()
-        place = f" at {''.join(f'[{key!r}]' for key in inner)}" if inner else ""
-        self.problem(name, f"{shown} does not fit {expected}{place}: {reasons}.", None)
+        reasons = "; ".join(dict.fromkeys(map(_reason, details)))
+        self.problem(name, f"{shown} does not fit {expected}: {reasons}.", None)
 
     def missing(self, name: str) -> None:
         message = f"the parameter {name!r} of the flow {self.step.name!r} has no value."
@@ -126,6 +131,12 @@ class _StepValues:
         """Return the names in parts of the step whose form is wrong: a value was meant to be there."""
         written = self.findings.document.data["composing_flows"][self.loc[1]]
         return {name for key, part in written.items() if key != "run_config" for name in _names_in(part)}
+
+
+def _reason(detail: ErrorDetails) -> str:
+    """Say what is wrong, and where in the value: `beam.charge: Field required`."""
+    where = ".".join(map(str, detail["loc"][1:]))
+    return f"{where}: {detail['msg']}" if where else detail["msg"]
 
 
 def _names_in(part: Any) -> Iterator[str]:

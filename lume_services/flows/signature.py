@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import collections.abc
 import inspect
-import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from prefect import Flow
 from pydantic.fields import FieldInfo
+
+from lume_services.flows.annotations import type_hints
+
+_AWAITED = (collections.abc.Awaitable, collections.abc.Coroutine)
+_ITERATED = (
+    collections.abc.Iterable,
+    collections.abc.Iterator,
+    collections.abc.Generator,
+    collections.abc.AsyncIterable,
+    collections.abc.AsyncIterator,
+    collections.abc.AsyncGenerator,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class Signature:
     Attributes:
         parameters: The parameters that can be given by name.
         open: Whether the flow takes any other name too, by `**kwargs`.
-        returns: The type of the return value; `Any` where none is written.
+        returns: The type of what a run of the flow gives; `Any` where none is written.
     """
 
     parameters: Mapping[str, Parameter]
@@ -57,7 +69,7 @@ def signature_of(flow: Flow[..., Any]) -> Signature:
         elif parameter.kind is not parameter.VAR_POSITIONAL:
             annotation = hints.get(name, Any) if flow.should_validate_parameters else Any
             parameters[name] = _parameter(annotation, parameter.default)
-    return Signature(parameters, is_open, hints.get("return", Any))
+    return Signature(parameters, is_open, flow_value(flow.fn))
 
 
 def _parameter(annotation: Any, default: Any) -> Parameter:
@@ -68,27 +80,25 @@ def _parameter(annotation: Any, default: Any) -> Parameter:
     return Parameter(Annotated[annotation, default], own_default)
 
 
-def type_hints(function: Any) -> dict[str, Any]:
-    """Return the annotations of a function as types, leaving out those that cannot be resolved."""
-    try:
-        return typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError, AttributeError, SyntaxError):
-        # One annotation that is only imported for type checkers spoils them all: take what is a type already.
-        annotations = inspect.get_annotations(function)
-        return {name: hint for name, hint in annotations.items() if not isinstance(hint, str)}
+def flow_value(function: Callable[..., Any]) -> Any:
+    """Return the type of what a run of a flow gives: of a generator, the list of what it yields."""
+    returns = _awaited(type_hints(function).get("return", Any))
+    if not _is_generator(function):
+        return returns
+    arguments = typing.get_args(returns)
+    return list[arguments[0]] if arguments and typing.get_origin(returns) in _ITERATED else list  # type: ignore[valid-type]
 
 
-def type_name(annotation: Any) -> str:
-    """Return a type as it is written, without what `Annotated` adds to it."""
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Annotated:
-        return type_name(arguments[0])
-    if origin in (typing.Union, types.UnionType):
-        return " | ".join(type_name(argument) for argument in arguments)
-    if annotation is types.NoneType:
-        return "None"
-    return (
-        annotation.__name__
-        if isinstance(annotation, type) and not origin
-        else inspect.formatannotation(annotation)
-    )
+def task_value(function: Callable[..., Any]) -> Any:
+    """Return the type of what a call of a task gives; a generator's, unlike a flow's, is not known."""
+    return Any if _is_generator(function) else _awaited(type_hints(function).get("return", Any))
+
+
+def _is_generator(function: Callable[..., Any]) -> bool:
+    function = inspect.unwrap(function)
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _awaited(annotation: Any) -> Any:
+    arguments = typing.get_args(annotation)
+    return arguments[-1] if arguments and typing.get_origin(annotation) in _AWAITED else annotation

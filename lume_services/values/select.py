@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ class SelectionError(LUMEServicesError, LookupError):
 
 
 def select(value: Any, path: Sequence[str | int], *, where: str) -> Any:
-    """Return what lies at a path: keys of mappings, fields of objects, positions in sequences.
+    """Return what lies at a path: keys of mappings, fields of classes, positions in sequences.
 
     Args:
         value: Where to look.
@@ -38,12 +39,18 @@ def select(value: Any, path: Sequence[str | int], *, where: str) -> Any:
     return found
 
 
+def field_names(kind: type) -> tuple[str, ...]:
+    """Return the names of the fields of a pydantic model, a dataclass or a named tuple; none of others."""
+    if dataclasses.is_dataclass(kind):
+        return tuple(field.name for field in dataclasses.fields(kind))
+    return tuple(getattr(kind, "_fields" if issubclass(kind, tuple) else "model_fields", ()))
+
+
 def _step(value: Any, part: str | int) -> Any:
     if isinstance(value, Mapping):
         return value[part]
     if isinstance(part, str):
-        fields = getattr(type(value), "model_fields", None)
-        if fields is not None and part in fields:
+        if part in field_names(type(value)):
             return getattr(value, part)
         if hasattr(value, "columns"):
             return value[part]
@@ -60,8 +67,8 @@ def _kind(value: Any) -> str:
 def _advice(value: Any, part: str | int) -> str:
     if isinstance(value, Mapping):
         return choose_from(part, value)
-    if fields := getattr(type(value), "model_fields", None):
-        return choose_from(part, fields)
+    if names := field_names(type(value)):
+        return choose_from(part, names)
     if hasattr(value, "__len__") and not isinstance(value, str | bytes):
         return f"It has positions 0 to {len(value) - 1}." if len(value) else "It is empty."
     return "It has nothing inside that could be chosen."

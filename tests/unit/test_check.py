@@ -144,7 +144,7 @@ MISTAKES = {
           - name: make
             entrypoint: demo_flows:make
             mapped_parameters:
-              n: {parent_flow_name: use, attribute_index: [0]}
+              n: {parent_flow_name: use}
         """,
         (
             "spec.yaml:6, step 'use', parameter 'value': the steps wait for each other: use -> make -> use. "
@@ -376,31 +376,45 @@ def test_the_types_between_steps(here):
     assert "the return value of 'make' is int, which never fits the parameter's str." in problem
     (problem,) = problems_of(feeding("text", "{parent_flow_name: make, parent_task_name: double}"))
     assert "the result of the task 'double' of 'make' is int, which never fits" in problem
-    assert check(feeding("text", "{parent_flow_name: make, attribute_index: [a]}"))
+    # Called several times, the task would hand over a list.
+    assert check(
+        feeding("text", "{parent_flow_name: make, parent_task_name: save_text_file, attribute_index: [a]}")
+    )
+
+
+def test_the_parts_of_a_value(here):
+    (problem,) = problems_of(feeding("value", "{parent_flow_name: make, attribute_index: [a]}"))
+    assert problem == (
+        "spec.yaml:9, step 'use', parameter 'value': the return value of 'make': int has no 'a'. "
+        "It has nothing inside that could be chosen."
+    )
 
 
 def test_a_stored_result_has_fields(here):
-    def mapped(index):
+    def mapped(parameter, index, task="save_text_file"):
         return feeding(
-            "value",
-            f"{{parent_flow_name: make, parent_task_name: double, map_type: db, attribute_index: {index}}}",
+            parameter,
+            f"{{parent_flow_name: make, parent_task_name: {task}, map_type: db, attribute_index: {index}}}",
         )
 
-    assert check(mapped("[outputs, y]"))
-    (problem,) = problems_of(mapped("[output, y]"))
-    assert "a stored result has no 'output'. Did you mean 'outputs'? Choose one of: " in problem
-
-
-def test_a_parent_project_that_is_another_is_warned_of(here):
-    text = feeding("value", "{parent_flow_name: make, parent_project_name: two}")
-    checked = check(text.replace("- name: make\n", "- name: make\n    project_name: one\n"))
-    assert [str(warning) for warning in checked.warnings] == [
-        (
-            "spec.yaml:10, step 'use', parameter 'value': the step 'make' is in the project "
-            "'one', not 'two'. "
-            "Correct one of the two."
-        )
-    ]
+    assert check(mapped("value", "[outputs, y]"))
+    assert check(mapped("text", "[project_name]"))
+    place = "spec.yaml:9, step 'use', parameter"
+    (problem,) = problems_of(mapped("value", "[output, y]"))
+    assert problem.startswith(
+        f"{place} 'value': the stored result of 'make': Result has no 'output'. "
+        "Did you mean 'outputs'? Choose one of: date_modified, flow_id, id, inputs, "
+    )
+    (problem,) = problems_of(mapped("text", "[outputs]"))
+    assert problem.startswith(
+        f"{place} 'text': the stored result of 'make' at ['outputs'] is dict[str, Any], which never fits "
+        "the parameter's str."
+    )
+    (problem,) = problems_of(mapped("value", "[outputs, y]", task="double"))
+    assert problem == (
+        f"{place} 'value': the result of the task 'double' of 'make' is int, but a reference to a result "
+        "is a dict. Map what save_db_result returns."
+    )
 
 
 # where flows come from ----------------------------------------------------------------------------

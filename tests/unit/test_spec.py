@@ -199,6 +199,14 @@ composing_flows: [{name: b}]
     assert any(problem.startswith("spec.yaml:4: unknown key 'colour'.") for problem in problems)
 
 
+def test_a_number_that_python_does_not_write_is_refused(write):
+    text = f"name: a\ncomposing_flows: [{{name: b}}]\nlabels: 0x{'f' * 5000}\nimage: {'9' * 1001}\n"
+    assert problems_of(write(text)) == [
+        f"spec.yaml:3: '0x{'f' * 38}' cannot be read: a number has at most 1000 digits.",
+        f"spec.yaml:4: '{'9' * 40}' cannot be read: a number has at most 1000 digits.",
+    ]
+
+
 def test_a_file_that_is_not_there(tmp_path):
     path = tmp_path / "nowhere.yaml"
     (problem,) = problems_of(path)
