@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from lume_services import __version__
-from lume_services.cli import config, doctor, graph, results, run, runs, server, validate, worker
+from lume_services.cli import config, doctor, graph, results, run, runs, scan, server, validate, worker
 from lume_services.errors import LUMEServicesError
 
 USAGE = 2
@@ -85,6 +85,7 @@ def root(
 
 
 app.command("run")(run.run)
+app.command("scan")(scan.scan)
 app.command("validate")(validate.validate)
 app.command("graph")(graph.graph)
 app.add_typer(results.app, name="results")
