@@ -6,6 +6,7 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,9 +17,12 @@ import pytest
 import scan_flows
 from prefect import flow
 
+from lume_services.config import configure
 from lume_services.errors import BackendError, NotAFlowError
 from lume_services.flows import FlowOfFlows
 from lume_services.results import FailedScanResult, Result, ScanResult
+from lume_services.services.results import ResultsDBService
+from lume_services.services.results.file import FileResultsDB
 from lume_services.values import LazyArray
 
 POINTS = int(os.environ.get("LUME_TEST_SCAN_POINTS", "1500"))
@@ -58,6 +62,10 @@ def wait_until(condition):
         assert time.monotonic() < deadline
         time.sleep(0.02)
     return found
+
+
+def children(pid):
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def workers_in(folder):
@@ -247,14 +255,11 @@ def test_large_arrays_are_read_when_they_are_used(lume_context):
     assert np.all(images[20][3:5] == 20.0)
 
 
-@pytest.mark.parametrize("kind", ["hdf5"])
-def test_workers_have_the_settings_of_this_process(lume_context, tmp_path, kind):
-    from lume_services.config import configure
-
-    context = configure({"results_db": {"type": kind, "path": tmp_path / kind}, "home": tmp_path})
+def test_workers_have_the_settings_of_this_process(lume_context, tmp_path):
+    context = configure({"results_db": {"type": "hdf5", "path": tmp_path / "results"}, "home": tmp_path})
     assert [point.results["square"] for point in compose(step("square")).scan({"square.x": [2]})] == [4.0]
     assert context.results_db_service().count(collection="scanned.scan") == 1
-    assert list((tmp_path / kind).rglob("*.h5"))
+    assert len(list((tmp_path / "results").rglob("*.h5"))) == 1
 
 
 def test_closing_stops_the_workers(lume_context, tmp_path):
@@ -272,8 +277,6 @@ def test_closing_stops_the_workers(lume_context, tmp_path):
 def test_a_step_that_takes_no_end_is_given_up(lume_context, tmp_path):
     composed = compose(step("noted", parameters={"folder": str(tmp_path), "seconds": 3600}))
     scan = composed.scan({"noted.x": [1]})
-    import threading
-
     stopper = threading.Thread(
         target=lambda: [wait_until(lambda: workers_in(tmp_path)), os.kill(os.getpid(), signal.SIGINT)]
     )
@@ -301,8 +304,6 @@ def test_flows_that_are_given_are_found_by_their_module(lume_context):
 
 
 def test_other_backends_are_refused(lume_context):
-    from lume_services.config import configure
-
     configure({"backend": "process", "prefect": {"api_url": "http://127.0.0.1:1/api"}})
     with pytest.raises(BackendError, match="LUME_BACKEND=local"):
         compose(step("square")).scan({"square.x": [1]})
@@ -348,9 +349,6 @@ class CommandLine:
         return subprocess.Popen(self.command(*arguments), cwd=self.home, env=self.environment, **options)
 
     def service(self):
-        from lume_services.services.results import ResultsDBService
-        from lume_services.services.results.file import FileResultsDB
-
         store = FileResultsDB(self.home / "lume" / "results")
         return ResultsDBService(lambda: store)
 
@@ -466,6 +464,19 @@ def test_killed_in_the_middle_and_typed_again(cli, home):
     assert before <= {record["_id"] for record in records}
     calls = [float(line) for line in (home / "calls").read_text().split()]
     assert set(calls) == set(map(float, range(POINTS)))
+
+
+@pytest.mark.parametrize("when", ["at a point", "at the start"])
+def test_no_process_outlives_a_scan_that_is_killed(cli, home, when):
+    arguments = ("scan", "noted.yaml", "--over", "noted.x=1,2", "--set", "noted.seconds=3600")
+    run = cli.start(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: len(children(run.pid)) == 2)
+    if when == "at a point":
+        wait_until(lambda: len(workers_in(home)) == 2)
+    workers = children(run.pid)
+    run.kill()
+    run.wait()
+    wait_until(lambda: not any(map(alive, workers)))
 
 
 def test_ctrl_c_keeps_what_has_run(cli, home):
