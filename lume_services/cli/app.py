@@ -17,6 +17,7 @@ from lume_services.cli import (
     results,
     run,
     runs,
+    scan,
     server,
     services,
     validate,
@@ -99,6 +100,7 @@ def root(
 
 app.command("run")(run.run)
 app.command("rerun")(rerun.rerun)
+app.command("scan")(scan.scan)
 app.command("validate")(validate.validate)
 app.command("graph")(graph.graph)
 app.command("register")(register.register)

@@ -10,7 +10,7 @@ import typer
 
 from lume_services.cli.command import command_line
 from lume_services.cli.output import JSONFlag, print_json
-from lume_services.cli.values import ParamsOption, SetOption, SpecArgument, read_flow_of_flows
+from lume_services.cli.values import ParamsOption, SetOption, SpecArgument, read_flow_of_flows, read_part
 from lume_services.errors import StepFailedError
 from lume_services.values.references import references
 
@@ -51,9 +51,9 @@ def run(
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "INFO" if logs else "CRITICAL")
     from lume_services.cli.progress import Progress
 
-    composed, given = read_flow_of_flows(spec, params, values or [])
-    if not (resume or from_step or only):
-        composed.check(given)
+    # The values of an earlier run are added to those that are given.
+    read = read_part if resume or from_step or only else read_flow_of_flows
+    composed, given = read(spec, params, values or [])
     with Progress(composed.plan, quiet=as_json) as progress:
         try:
             done = composed.run(

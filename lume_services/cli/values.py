@@ -30,11 +30,28 @@ Values = dict[str, dict[str, Any]]
 def read_flow_of_flows(
     spec: Path, params: Path | None, assignments: Sequence[str]
 ) -> tuple[FlowOfFlows, Values]:
-    """Read a spec and the values for a run of it. The values of a spec that is right are not checked yet.
+    """Check a spec and the values for a run of it, and return both.
 
     Raises:
-        SpecError: All problems of the spec, with those of the values in the same report.
+        SpecError: All problems of the spec and of the values, in one report.
     """
+    composed, values = _read(spec, params, assignments, whole=True)
+    composed.check(values)
+    return composed, values
+
+
+def read_part(spec: Path, params: Path | None, assignments: Sequence[str]) -> tuple[FlowOfFlows, Values]:
+    """Check a spec, and return it with values to which others will be added.
+
+    Raises:
+        SpecError: All problems of the spec, in one report.
+    """
+    return _read(spec, params, assignments, whole=False)
+
+
+def _read(
+    spec: Path, params: Path | None, assignments: Sequence[str], *, whole: bool
+) -> tuple[FlowOfFlows, Values]:
     from lume_services.flows import FlowOfFlows
 
     given = _read_params(params)
@@ -43,7 +60,7 @@ def read_flow_of_flows(
     try:
         composed = FlowOfFlows.from_yaml(spec)
     except SpecError:
-        FlowOfFlows.from_yaml(spec, parameters=guessed)
+        FlowOfFlows.from_yaml(spec, parameters=guessed if whole else None)
         raise
     return composed, _merged(given, {key: _typed(composed, key, text) for key, text in texts.items()})
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from prefect.schedules import Schedule
 
     from lume_services.flows.check import CheckedSpec
+    from lume_services.flows.scans.axes import Over
+    from lume_services.flows.scans.scan import Scan
     from lume_services.flows.signature import Signature
     from lume_services.services.scheduling import RunHandle
     from lume_services.services.scheduling.travelling import TravellingFlow
@@ -246,6 +248,52 @@ class FlowOfFlows:
             )
         )
         return registered
+
+    def scan(
+        self,
+        over: Over,
+        *,
+        parameters: Mapping[str, Mapping[str, Any]] | None = None,
+        zipped: bool = False,
+        random: int | None = None,
+        sobol: int | None = None,
+        seed: int = 0,
+        workers: int | None = None,
+        collection: str | None = None,
+    ) -> Scan:
+        """Return a scan: an iterator that runs all steps at each point, in processes of this machine.
+
+        A point runs once: the same scan, begun again, runs what is missing and what failed. Nothing runs
+        before the first point is asked for.
+
+        Args:
+            over: The axes by parameter, as `{"track.k1": "-10:10:41", "beam.charge": [1e-12, 2e-12]}`:
+                values, or text as for `lume-services scan --over`. Or texts alone, as `["@points.csv"]`.
+            parameters: Values for all points, by step and parameter.
+            zipped: Take the axes in parallel, instead of all combinations.
+            random: Take so many random samples.
+            sobol: Take so many samples of a Sobol' sequence.
+            seed: Of the samples.
+            workers: The number of processes; by default one for each core.
+            collection: Where to store the results; by default `PROJECT.scan`.
+
+        Raises:
+            SpecError: The axes or the values do not fit; nothing has run.
+            NotAFlowError: A flow is defined where no other process can import it from.
+            BackendError: The configured backend has no scans.
+        """
+        from lume_services.flows.scans.points import Design
+        from lume_services.flows.scans.scan import scan_of
+
+        return scan_of(
+            self._checked,
+            over,
+            Design(zipped=zipped, random=random, sobol=sobol, seed=seed),
+            parameters or {},
+            check=self.check,
+            workers=workers,
+            collection=collection,
+        )
 
     def _request(
         self,

@@ -25,12 +25,13 @@ class StepRun(ABC):
     """The id of the flow run, once there is one."""
 
     @abstractmethod
-    def run(self, parameters: Mapping[str, Any], key: str) -> Any:
+    def run(self, parameters: Mapping[str, Any], key: str | None = None) -> Any:
         """Run the flow to its end and return its value; why it has none is raised.
 
         Args:
             parameters: All that goes in.
-            key: What makes the run the same as one that a parent started which was killed meanwhile.
+            key: What makes the run the same as one that a parent started which was killed meanwhile; None if
+                it is always another one.
         """
 
     @abstractmethod
@@ -63,7 +64,7 @@ class BackendStepRun(StepRun):
         self._handle: RunHandle | None = None
         self._cancelled = False
 
-    def run(self, parameters: Mapping[str, Any], key: str) -> Any:
+    def run(self, parameters: Mapping[str, Any], key: str | None = None) -> Any:
         """Send the run, unless it was sent already, and wait for its end."""
         self._handle = self._backend.run(self._flow, parameters, self._run_config, idempotency_key=key)
         self.run_id = self._handle.run_id

@@ -41,8 +41,10 @@ class Subflow(StepRun):
         self._recorder = TaskRecorder(task_names)
         self._interruption = Interruption()
 
-    def run(self, parameters: Mapping[str, Any], key: str) -> Any:  # noqa: ARG002 - ends with its parent
+    def run(self, parameters: Mapping[str, Any], key: str | None = None) -> Any:  # noqa: ARG002
         """Run the flow in this thread and return its value; what the flow raises is raised.
+
+        It ends with its parent, so there is never one to find again.
 
         Raises:
             Abort: `cancel` was called.

@@ -43,12 +43,12 @@ def export_results(records: Records, path: str | Path, *, file_format: str | Non
     """
     path = Path(path)
     chosen = file_format or format_of(path)
-    if chosen not in _FORMATS:
+    if chosen not in FORMATS:
         raise SerializationError(
-            f"there is no export format {chosen!r}. {choose_from(chosen, _FORMATS)}", where=str(path)
+            f"there is no export format {chosen!r}. {choose_from(chosen, FORMATS)}", where=str(path)
         )
     with atomic_path(path) as unfinished:
-        return _FORMATS[chosen](records, unfinished)
+        return FORMATS[chosen](records, unfinished)
 
 
 def format_of(path: Path) -> str:
@@ -121,7 +121,7 @@ def _write_hdf5(records: Records, path: Path) -> int:
     return count
 
 
-_FORMATS: dict[str, Callable[[Records, Path], int]] = {
+FORMATS: dict[str, Callable[[Records, Path], int]] = {
     "csv": _write_csv,
     "json": _write_json,
     "jsonl": _write_json_lines,

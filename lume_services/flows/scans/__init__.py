@@ -1,0 +1,1 @@
+"""Scans: a flow-of-flows at many points of its parameters."""

@@ -1,0 +1,173 @@
+"""What the points of a scan share, and one part of the work: plain data, for another process or machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from prefect import Flow
+
+from lume_services.errors import NotAFlowError
+from lume_services.flows.check import CheckedSpec
+from lume_services.flows.scans.points import Point
+from lume_services.flows.scans.typed import step_and_parameter
+from lume_services.services.results.record import hash_of
+from lume_services.services.scheduling.backends.deployments import importable_name
+from lume_services.values import decode, dumps, encode, fingerprint, loads
+
+Values = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scan without its points.
+
+    Attributes:
+        spec: The spec as it was written, with the entrypoint of every step.
+        folder: The folder of its file: modules beside it are found there.
+        parameters: The values for all points, by step and parameter.
+        keys: The parameters that differ from point to point, as `track.k1`.
+        scan_id: The fingerprint of the spec, of the values for all points, and of the code of the flows.
+        collection: Where the results are stored.
+        failed: Where the points that failed are stored.
+    """
+
+    spec: Mapping[str, Any]
+    folder: str | None
+    parameters: Values
+    keys: tuple[str, ...]
+    scan_id: str
+    collection: str
+    failed: str
+
+    @classmethod
+    def of(
+        cls, checked: CheckedSpec, parameters: Values, keys: Sequence[str], collection: str | None
+    ) -> Self:
+        """Return the job of a spec.
+
+        Args:
+            checked: The spec and its flows.
+            parameters: The values for all points.
+            keys: The parameters to scan over.
+            collection: Where to store the results; by default `PROJECT.scan`.
+
+        Raises:
+            NotAFlowError: No other process could import the flow of a step.
+            EncodeError: A value in the spec or for all points cannot be stored.
+        """
+        collection = collection or f"{checked.spec.project_name or checked.spec.name}.scan"
+        code = {step: _code(flow) for step, flow in checked.flows.items()}
+        shared = {"spec": checked.spec.model_dump(), "parameters": dict(parameters), "code": code}
+        return cls(
+            spec=_with_entrypoints(checked),
+            folder=str(checked.document.folder) if checked.document.folder else None,
+            parameters=parameters,
+            keys=tuple(keys),
+            scan_id=fingerprint(shared),
+            collection=collection,
+            failed=f"{collection}.failed",
+        )
+
+    def inputs(self, point: Point) -> dict[str, dict[str, Any]]:
+        """Return the values of a point by step and parameter."""
+        inputs: dict[str, dict[str, Any]] = {}
+        for key, value in zip(self.keys, point, strict=True):
+            step, parameter = step_and_parameter(key)
+            inputs.setdefault(step, {})[parameter] = value
+        return inputs
+
+    def unique_hash(self, point: Point) -> str:
+        """Return what identifies a point: the scan's shared part, and its values."""
+        return hash_of({"scan_id": self.scan_id, "inputs": self.inputs(point)})
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Points that run in one flow run.
+
+    Attributes:
+        number: Of the chunk.
+        points: The points.
+    """
+
+    number: int
+    points: Sequence[Point]
+
+
+@dataclass(frozen=True)
+class FailedPoint:
+    """A point that failed.
+
+    Attributes:
+        index: Its position in the chunk.
+        error: Why, with the place.
+        step: The step that failed, or None where that is not known.
+    """
+
+    index: int
+    error: str
+    step: str | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What has become of points of a chunk.
+
+    Attributes:
+        chunk: The number of the chunk.
+        stored: The positions of the points whose results are stored.
+        failed: The points that failed; they are stored, too.
+        ended: Whether this is the last of the chunk.
+    """
+
+    chunk: int
+    stored: Sequence[int] = ()
+    failed: Sequence[FailedPoint] = field(default_factory=tuple)
+    ended: bool = False
+
+
+def to_text(item: Job | Chunk | Progress) -> str:
+    """Return plain data as text, for another process."""
+    return dumps(encode(asdict(item)))
+
+
+def job_of(text: str) -> Job:
+    """Return the job from its text."""
+    return Job(**decode(loads(text)))
+
+
+def chunk_of(text: str) -> Chunk:
+    """Return the chunk from its text."""
+    return Chunk(**decode(loads(text)))
+
+
+def progress_of(text: str) -> Progress:
+    """Return the progress from its text."""
+    found = decode(loads(text))
+    failed = [FailedPoint(**one) for one in found["failed"]]
+    return Progress(found["chunk"], found["stored"], failed, found["ended"])
+
+
+def _code(flow: Flow[..., Any]) -> str:
+    """Return the version of a flow; where the user gives none, Prefect's is the hash of its file."""
+    return fingerprint({"name": flow.name, "version": flow.version})
+
+
+def _with_entrypoints(checked: CheckedSpec) -> dict[str, Any]:
+    steps = []
+    for written, step in zip(
+        checked.document.data["composing_flows"], checked.spec.composing_flows, strict=True
+    ):
+        module, _, name = _importable(checked.flows[step.step]).rpartition(".")
+        steps.append({**written, "entrypoint": f"{module}:{name}"})
+    return {**checked.document.data, "composing_flows": steps}
+
+
+def _importable(flow: Flow[..., Any]) -> str:
+    try:
+        return importable_name(flow)
+    except NotAFlowError as error:
+        remedy = "Define it at the top of a module, and import it from there: points run in other processes."
+        raise NotAFlowError(error.message, where=error.where, remedy=remedy) from error
