@@ -57,11 +57,10 @@ class _Step:
     failure: StepFailedError | None = None
 
     @property
-    def state(self) -> StepState:
+    def ended(self) -> StepState:
+        """How the step has ended."""
         if self.failure is not None:
             return "failed"
-        if self.seconds is None:
-            return "running"
         return "reused" if self.decision is not None and self.decision.record is not None else "completed"
 
     @property
@@ -100,7 +99,7 @@ class Execution:
         self._code = cache(code_fingerprint)
         self._steps: dict[str, _Step] = {}
         self._running: dict[str, _Step] = {}
-        self._news: SimpleQueue[_Step] = SimpleQueue()
+        self._news: SimpleQueue[tuple[_Step, StepState]] = SimpleQueue()
 
     def run(self, values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Run all steps and return the value of every flow by the name of its step.
@@ -190,11 +189,11 @@ class Execution:
     def _next_ended(self) -> _Step:
         while True:
             try:
-                step = self._news.get(timeout=WAKE_UP_SECONDS)
+                step, state = self._news.get(timeout=WAKE_UP_SECONDS)
             except Empty:
                 continue
-            self._tell(step.name, step.state)
-            if step.seconds is not None:
+            self._tell(step.name, state)
+            if state != "running":
                 del self._running[step.name]
                 return step
 
@@ -208,7 +207,7 @@ class Execution:
             step.failure = not_kept(step.name, self._flow(step.name), error, self._where(step.name))
         finally:
             step.seconds = time.monotonic() - step.clock
-            self._news.put(step)
+            self._news.put((step, step.ended))
 
     def _take_or_run(self, step: _Step, parameters: Mapping[str, Any]) -> None:
         """Take the value of the step from an earlier run, or run its flow."""
@@ -225,7 +224,7 @@ class Execution:
             mapped = {edge.parameter for edge in self._plan.into(step.name)}
             bound = bind_parameters(flow, parameters)
             step.given = {name: value for name, value in bound.items() if name not in mapped}
-            self._news.put(step)
+            self._news.put((step, "running"))
             self._run_flow(step, flow, parameters)
 
     def _run_flow(self, step: _Step, flow: Flow[..., Any], parameters: Mapping[str, Any]) -> None:
@@ -295,7 +294,7 @@ class Execution:
             step=name,
             flow=self._plan.steps[name].name,
             state=state,
-            duration=step.seconds if step else None,
+            duration=step.seconds if step and state != "running" else None,
             run_id=step.run_id if step else None,
             why=step.decision.why if step and step.decision else None,
             error=str(step.failure) if step and step.failure else None,
