@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,19 +68,19 @@ def server_settings(backend: str, folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def local(folder: Path) -> Iterator[Any]:
+def local(folder: Path, **variables: str) -> Iterator[Any]:
     yield isolated_settings(folder / "lume")
 
 
 @contextmanager
-def process(folder: Path) -> Iterator[Any]:
+def process(folder: Path, **variables: str) -> Iterator[Any]:
     settings = server_settings("process", folder)
-    with running_worker(settings, folder / "worker.log"):
+    with running_worker(settings, folder / "worker.log", **variables):
         yield settings
 
 
 @contextmanager
-def docker(folder: Path) -> Iterator[Any]:
+def docker(folder: Path, **variables: str) -> Iterator[Any]:
     address = servers_docker.host()
     settings = server_settings("docker", folder)
     home = settings["home"]
@@ -91,34 +91,39 @@ def docker(folder: Path) -> Iterator[Any]:
         "network": "host",
         "volumes": [f"{home}:{home}", *servers_docker.volumes()],
     }
-    with running_worker(settings, folder / "worker.log", DOCKER_HOST=address):
+    with running_worker(settings, folder / "worker.log", DOCKER_HOST=address, **variables):
         yield settings
     servers_docker.remove_containers()
 
 
 @contextmanager
-def kubernetes(folder: Path) -> Iterator[Any]:
+def kubernetes(folder: Path, **variables: str) -> Iterator[Any]:
     """On an API server of the tests, which runs pods as processes of this machine."""
     server = servers_kubernetes.session_server()
     run_config = {"image": servers_kubernetes.IMAGE, "image_pull_policy": "Never"}
-    with on_kubernetes(folder, server, server, run_config) as settings:
+    with on_kubernetes(folder, server, server, run_config, variables) as settings:
         yield settings
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[Any]:
+def cluster(folder: Path, **variables: str) -> Iterator[Any]:
     """On a real cluster, with the rights that our manifests give to a worker."""
     server = servers_cluster.session_server()
     home = folder / "lume"
     home.mkdir()
-    with on_kubernetes(folder, server, server.worker(), servers_cluster.run_config(str(home))) as settings:
+    run_config = servers_cluster.run_config(str(home))
+    with on_kubernetes(folder, server, server.worker(), run_config, variables) as settings:
         yield settings
     servers_docker.remove_containers()
 
 
 @contextmanager
 def on_kubernetes(
-    folder: Path, operator: KubernetesAPI, user: KubernetesAPI, run_config: dict[str, Any]
+    folder: Path,
+    operator: KubernetesAPI,
+    user: KubernetesAPI,
+    run_config: dict[str, Any],
+    variables: Mapping[str, str],
 ) -> Iterator[Any]:
     settings = server_settings("kubernetes", folder)
     settings["run_config"] = {"namespace": user.namespace, **run_config}
@@ -129,6 +134,7 @@ def on_kubernetes(
             "LUME_PREFECT__WORK_POOL": settings["prefect"]["work_pool"],
             "OF_THE_WORKER": "yes",
             SECRET[0]: SECRET[1],
+            **variables,
         }
     )
     watched = {"PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES": user.namespace}
@@ -139,7 +145,7 @@ def on_kubernetes(
 
 
 # A further backend joins here.
-BACKENDS: dict[str, Callable[[Path], Any]] = {
+BACKENDS: dict[str, Callable[..., Any]] = {
     "local": local,
     "process": process,
     "docker": docker,
@@ -170,6 +176,12 @@ KILLS: dict[str, Callable[[str, int], None]] = {
     "kubernetes": kill_pod,
     "cluster": kill_pod_of_cluster,
 }
+
+
+@pytest.fixture
+def places() -> Mapping[str, Callable[..., Any]]:
+    """What brings each backend up: in a folder, with further variables of its worker and jobs."""
+    return BACKENDS
 
 
 @pytest.fixture(scope="session", params=BACKENDS)
