@@ -202,7 +202,7 @@ def test_a_point_that_kills_its_process_fails_alone(lume_context):
     errors = {point.values["kills-its-process.x"]: point.error for point in points}
     assert len(points) == len(errors) == 30
     assert [x for x, error in errors.items() if error] == [5.0]
-    assert "SIGKILL" in errors[5.0]
+    assert "twice: Killed." in errors[5.0]
     (record,) = Result.find("scanned.scan.failed")
     assert record.inputs == {"kills-its-process": {"x": 5.0}}
 

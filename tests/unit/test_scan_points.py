@@ -7,10 +7,10 @@ from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect import flow
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from lume_services.errors import SpecError
 from lume_services.flows.check import check_spec
@@ -39,6 +39,7 @@ def track(
     mode: Literal["fast", "slow"] = "fast",
     anything: Any = None,
     positive: Annotated[float, Field(gt=0)] = 1.0,
+    password: SecretStr | None = None,
     window: list[float] = (),  # type: ignore[assignment]
 ) -> float:
     return k1
@@ -118,6 +119,7 @@ def test_values_from_python_are_no_text(points):
     assert list(points({"track.k1": "0:1:2"})) == [(0.0,), (1.0,)]
 
 
+@settings(deadline=None)
 @given(low=st.floats(-1e9, 1e9), high=st.floats(-1e9, 1e9), count=st.integers(1, 50))
 def test_any_range(low, high, count):
     (axis,) = read_axes([f"a.b={low!r}:{high!r}:{count}"])
@@ -129,6 +131,7 @@ def test_any_range(low, high, count):
     assert all(math.isclose(step, (high - low) / (count - 1), abs_tol=1e-6) for step in steps)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20), st.booleans())
 def test_any_list_of_numbers(numbers, brackets):
     text = ",".join(map(repr, numbers))
@@ -136,6 +139,7 @@ def test_any_list_of_numbers(numbers, brackets):
     assert [float(value) for (value,) in axis.rows] == numbers
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40) | st.from_regex(r"a\.b=[-@0-9:,.e\[\]]{0,20}(log)?", fullmatch=True))
 def test_any_text_is_read_or_refused(text):
     with suppress(SpecError):
@@ -212,6 +216,7 @@ def test_a_file_that_is_not_there(points):
         ("track.k1=1,a", "'a' does not fit float, the type of track.k1: Input should be a valid number"),
         ("track.n=1.5", "--over track.n: '1.5' does not fit int"),
         ("track.n=0:1:3", "--over track.n: 0.5 does not fit int"),
+        ("track.password=abc", "track.password: the values of a scan are stored, and this one is a secret."),
         ("track.mode=quick", "--over track.mode: 'quick' does not fit Literal"),
         ("track.positive=-1:1", "--over track.positive: -1.0 does not fit float"),
         ("track.k1=0:1:1O", "--over track.k1: '1O' is not a number of values."),
@@ -316,6 +321,7 @@ def test_points_are_made_as_they_are_used(points):
 VALUES = st.one_of(st.floats(), st.integers(-(2**63), 2**63 - 1), st.text(), st.booleans(), st.none())
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(VALUES, VALUES), max_size=5), st.text())
 def test_work_and_progress_are_plain_text(points, error):
     chunk = Chunk(3, points)

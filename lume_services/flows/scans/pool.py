@@ -117,7 +117,7 @@ class _Worker:
         self.process.kill()
         code = self.process.wait()
         self.connection.close()
-        return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        return f"exit code {code}" if code >= 0 else signal.strsignal(-code) or f"signal {-code}"
 
 
 class WorkerPool:
