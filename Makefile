@@ -8,15 +8,16 @@ export DO_NOT_TRACK := 1
 
 .PHONY: demo test test-kubernetes lint docs benchmarks lock samples clean
 
+# The locks are complete; without --no-deps, older pips look for other versions of what is named with an extra.
 $(VENV)/.demo: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	mkdir -p $(PREFECT_HOME)
 	touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.demo
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-dev.txt
 	touch $@
 
 demo: $(VENV)/.demo  ## install, and run the main job

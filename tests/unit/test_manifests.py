@@ -131,6 +131,15 @@ def test_only_the_worker_gets_a_token_of_kubernetes():
         assert pod_of(WORKLOADS[name])["automountServiceAccountToken"] is False
 
 
+def test_the_health_of_the_worker_is_asked_for_where_it_is_told():
+    (container,) = pod_of(WORKLOADS["worker"])["containers"]
+    compose = SERVICES["worker"]
+    asked = (container["livenessProbe"]["exec"]["command"], compose["healthcheck"]["test"])
+    for told, question in zip((container["args"], compose["command"]), asked, strict=True):
+        port = told[told.index("--health-port") + 1]
+        assert f"http://127.0.0.1:{port}/health" in question[-1]
+
+
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_containers_have_few_rights(name):
     pod = pod_of(WORKLOADS[name])
@@ -191,8 +200,7 @@ def test_compose_knows_these_services_and_when_they_are_ready():
         for needed, condition in service.get("depends_on", {}).items():
             assert condition == {"condition": "service_healthy"}
             assert "healthcheck" in SERVICES[needed]
-    for name in SERVICES.keys() - {"worker"}:
-        assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+        assert service["healthcheck"]["test"][0] == "CMD", name
     assert set(SERVICES["worker"]["depends_on"]) == {"mongodb", "server"}
 
 

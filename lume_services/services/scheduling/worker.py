@@ -134,6 +134,7 @@ def worker_type(
         PluginError: The package that has it is not installed.
     """
     from lume_services.services.scheduling.rendering import worker_class
+    from lume_services.services.scheduling.waiting_runs import CancelsWaitingRuns
 
     original = worker_class(work_pool_type)
     # A home of this machine is none of another's.
@@ -149,4 +150,5 @@ def worker_type(
             super().prepare_for_flow_run(flow_run, *args, **kwargs)
 
     configuration: type[BaseJobConfiguration] = Configuration
-    return type(original.__name__, (original,), {"job_configuration": configuration})
+    bases = (CancelsWaitingRuns, original) if work_pool_type == "kubernetes" else (original,)
+    return type(original.__name__, bases, {"job_configuration": configuration})

@@ -84,6 +84,8 @@ def test_a_missing_image_on_kubernetes(impatient, policy):
     with pytest.raises(ImageMissingError, match="ErrImage|ImagePullBackOff") as caught:
         handle.result(LONG)
     assert image in str(caught.value)
+    handle.cancel()
+    assert handle.wait(30).is_cancelled()
 
 
 @on_kubernetes
@@ -91,6 +93,8 @@ def test_no_node_has_a_place(impatient):
     handle = impatient.run(flow=flows.nothing, run_config={"cpu_request": "64"})
     with pytest.raises(UnschedulableError, match="Insufficient cpu"):
         handle.result(LONG)
+    handle.cancel()
+    assert handle.wait(30).is_cancelled()
 
 
 @on_a_cluster  # the API server of the tests sets no limits
