@@ -10,6 +10,7 @@ from typing import Any
 
 from prefect import Flow, tags
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
 from prefect.states import Cancelled
@@ -110,11 +111,15 @@ def _of_its_own() -> Iterator[None]:
 
 def _value_of(returned: Any) -> Any:
     """Return the value of a flow from what its call returned: that of an async flow has to be awaited."""
-    if inspect.iscoroutine(returned):
-        return asyncio.run(returned)
     if inspect.isasyncgen(returned):
         return asyncio.run(_collected(returned))
-    return list(returned) if inspect.isgenerator(returned) else returned
+    if inspect.isgenerator(returned):
+        return list(returned)
+    value = asyncio.run(returned) if inspect.iscoroutine(returned) else returned
+    if isinstance(value, State):  # of a flow that returns the future of a task
+        # Prefect's own switch: in an event loop it would give a coroutine.
+        return value.result(_sync=True)  # type: ignore[call-overload]
+    return value
 
 
 async def _collected(items: AsyncIterator[Any]) -> list[Any]:

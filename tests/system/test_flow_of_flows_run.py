@@ -389,3 +389,12 @@ def test_nothing_starts_where_a_value_is_wrong(lume_context):
     assert events == []
     with pytest.raises(SpecError, match="has no value"):
         composed.check()
+
+
+def test_a_flow_that_returns_a_future_gives_its_value(lume_context):
+    @flow
+    def future() -> int:
+        return double.submit(4)
+
+    composed = compose(step("future"), step("total", values=from_step("future")), flows=[future, total])
+    assert composed.run().results == {"future": 8, "total": 8.0}

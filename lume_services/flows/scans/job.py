@@ -10,6 +10,7 @@ from prefect import Flow
 
 from lume_services.errors import NotAFlowError
 from lume_services.flows.check import CheckedSpec
+from lume_services.flows.runs.identity import code_fingerprint
 from lume_services.flows.scans.points import Point
 from lume_services.flows.scans.typed import step_and_parameter
 from lume_services.services.results.record import hash_of
@@ -58,7 +59,7 @@ class Job:
             EncodeError: A value in the spec or for all points cannot be stored.
         """
         collection = collection or f"{checked.spec.project_name or checked.spec.name}.scan"
-        code = {step: _code(flow) for step, flow in checked.flows.items()}
+        code = {step: code_fingerprint(flow) for step, flow in checked.flows.items()}
         shared = {"spec": checked.spec.model_dump(), "parameters": dict(parameters), "code": code}
         return cls(
             spec=_with_entrypoints(checked),
@@ -148,11 +149,6 @@ def progress_of(text: str) -> Progress:
     found = decode(loads(text))
     failed = [FailedPoint(**one) for one in found["failed"]]
     return Progress(found["chunk"], found["stored"], failed, found["ended"])
-
-
-def _code(flow: Flow[..., Any]) -> str:
-    """Return the version of a flow; where the user gives none, Prefect's is the hash of its file."""
-    return fingerprint({"name": flow.name, "version": flow.version})
 
 
 def _with_entrypoints(checked: CheckedSpec) -> dict[str, Any]:
