@@ -40,6 +40,9 @@ def run(
         bool, typer.Option("--no-cache", help="Run every step and every task, whatever is known of them.")
     ] = False,
     retries: Annotated[int, typer.Option(min=0, help="Go on so often by itself after a step failed.")] = 0,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Run at most so many steps at the same time.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say of each step why it ran, or did not.")
     ] = False,
@@ -64,6 +67,7 @@ def run(
                 only=only,
                 no_cache=no_cache,
                 retries=retries,
+                limit=limit,
             )
         except StepFailedError as error:
             if not as_json:
