@@ -27,6 +27,7 @@ from lume_services.errors import (
     FlowParametersError,
     NotAFlowError,
     RunConfigError,
+    RunNotFoundError,
     RunTimeoutError,
     TaskNotCompletedError,
     TaskNotInFlowError,
@@ -69,6 +70,17 @@ def test_run_gives_a_handle(service):
     assert handle.run_id
     assert handle.wait().is_completed()
     assert handle.state.is_completed()
+
+
+def test_a_run_is_found_by_its_id(service):
+    handle = service.run(flow=flows.numbers, parameters={"x": 3})
+    found = service.find_run(handle.run_id)
+    assert found.run_id == handle.run_id
+    assert found.result(LONG) == handle.result(LONG) == 10
+    with pytest.raises(RunNotFoundError, match="no run 'nothing'"):
+        service.find_run("nothing")
+    with pytest.raises(RunNotFoundError):
+        service.find_run("9cc1e0f0-1d7a-4a39-8dd9-59c3bdb4b8a1")
 
 
 def test_run_and_return(service):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import UUID
 
 from prefect import Flow
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -27,6 +28,7 @@ from lume_services.errors import (
     PluginError,
     Problem,
     RunConfigError,
+    RunNotFoundError,
     choose_from,
 )
 from lume_services.services.scheduling.backends.deployments import (
@@ -224,6 +226,18 @@ class ServerBackend(Backend):
                 if run.state is None or not run.state.is_final() or run.state.is_completed():
                     break
         return self.handle(run)
+
+    @override
+    def find_run(self, run_id: str) -> ServerRun:
+        try:
+            with self._server().client() as client:
+                return self.handle(client.read_flow_run(UUID(run_id)))
+        except (ObjectNotFound, ValueError) as error:
+            raise RunNotFoundError(
+                f"the Prefect server has no run {run_id!r}.",
+                where=self._server().url,
+                remedy="Check the id and LUME_PREFECT__API_URL; `prefect flow-run ls` lists the runs.",
+            ) from error
 
     @override
     def for_parents(self) -> Backend:
