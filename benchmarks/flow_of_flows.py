@@ -1,8 +1,8 @@
 """Ten independent steps of one second, on `local` and on a process worker, and what a step costs.
 
-Aims: under 2.5 s on `local` without the start of Python; on `process`, where each step is a process of its own,
-under twice the slowest step and its start-up. Then the cost of a step that does nothing, against the same flow
-as a plain Prefect subflow in the same process.
+Aims: under 2.5 s on `local` without the start of Python; on `process`, where each step is a process of its
+own, under twice the slowest step and its start-up. Then the cost of a step that does nothing, against the
+same flow as a plain Prefect subflow in the same process.
 """
 
 from __future__ import annotations
@@ -82,10 +82,10 @@ def on_process(folder: Path) -> None:
         took = statistics.median(seconds_of(ten)[0] for _ in range(3))
         unconfigure()
     servers_prefect.stop(servers_prefect.session_server())
-    cores = os.cpu_count()
     print(
-        f"process: one step of 1 s: {single:.1f} s, {STEPS} at once: {took:.1f} s on {cores} cores: ratio {took / single:.2f}"
+        f"process: one step of 1 s: {single:.1f} s, {STEPS} at once: {took:.1f} s: ratio {took / single:.2f}"
     )
+    print(f"         on {os.cpu_count()} cores, which the starts of {STEPS} interpreters share")
 
 
 if __name__ == "__main__":

@@ -139,3 +139,28 @@ COUNTED = {
         {"name": "double-of", "mapped_parameters": {"x": {"parent_flow_name": "counted"}}},
     ],
 }
+
+
+@flow
+def once():
+    """Count the run in a file beside the results."""
+    with (Path(os.environ["LUME_HOME"]) / "once").open("a") as file:
+        file.write("ran\n")
+    return 1
+
+
+@flow
+def allowed(x: int):
+    """Fail as long as a file is missing."""
+    if not (Path(os.environ["LUME_HOME"]) / "allowed").exists():
+        raise ValueError("not yet")
+    return x + 1
+
+
+RETRIED = {
+    "name": "retried",
+    "composing_flows": [
+        {"name": "once"},
+        {"name": "allowed", "mapped_parameters": {"x": {"parent_flow_name": "once"}}},
+    ],
+}
