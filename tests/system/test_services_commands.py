@@ -51,6 +51,8 @@ def daemon():
     """The address of a Docker daemon, where the plug-in is there, too."""
     address = servers_docker.host()
     if subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
+        if why := os.environ.get("LUME_TEST_NO_COMPOSE"):
+            pytest.skip(f"{why}; try: {REMEDY}")
         servers.unavailable("docker has no plug-in compose", REMEDY)
     return address
 
