@@ -274,6 +274,23 @@ def test_registered_flows_run_by_name(service):
         service.run(flow=identity)
 
 
+def test_a_run_leaves_what_its_flow_was_registered_with(service, context, name):
+    if name == "local":
+        pytest.skip("nothing is kept of a flow that is registered")
+    identity = service.register_flow(
+        flows.nothing, labels=["kept"], description="kept", schedule=Interval(timedelta(days=30))
+    )
+    handle = service.run(flow=flows.nothing, run_config={"labels": ["other"]})
+    assert handle.tags == {"kept", "other"}
+    handle.cancel()
+    with context.scheduling_backend().entered(), get_client(sync_client=True) as client:
+        found = client.read_deployment_by_name(identity)
+        assert (found.tags, found.description, len(found.schedules)) == (["kept"], "kept", 1)
+        service.register_flow(flows.nothing)
+        found = client.read_deployment_by_name(identity)
+        assert (found.tags, len(found.schedules)) == ([], 0)
+
+
 def test_a_schedule(service, context, name):
     """A run that nobody started appears and does what it should, and after `delete_flow` no other."""
     schedule = Interval(timedelta(seconds=10), parameters={"x": 1})
