@@ -72,11 +72,11 @@ def run(
         except StepFailedError as error:
             if not as_json:
                 _explain(progress, explain)
-                typer.echo(
-                    f"To go on from here: {command_line('run', str(spec), '--resume', 'latest')}", err=True
-                )
+                go_on = command_line("run", str(spec), "--resume", str(error.whole_run_id))
+                typer.echo(f"To go on from here: {go_on}", err=True)
                 raise
-            print_json({"state": "failed", "error": str(error), "steps": progress.as_data()})
+            failed = {"state": "failed", "run_id": error.whole_run_id, "error": str(error)}
+            print_json({**failed, "steps": progress.as_data()})
             raise typer.Exit(1) from None
     if as_json:
         print_json(_as_data(done, progress.as_data()))

@@ -321,9 +321,11 @@ def _result_of(handle: RunHandle) -> Any:
     try:
         return handle.result()
     except FlowFailedError as error:
-        if isinstance(error.__cause__, StepFailedError):
-            raise error.__cause__ from error.__cause__.__cause__
-        raise
+        failed = error.__cause__
+        if not isinstance(failed, StepFailedError):
+            raise
+        failed.whole_run_id = handle.run_id
+        raise failed from failed.__cause__
     except KeyboardInterrupt:
         handle.cancel()
         with suppress(RunTimeoutError):

@@ -177,6 +177,10 @@ def test_runs_can_be_listed_and_deleted(traced, lume_context):
     assert {run["root"] for run in listed} == {first.run_id}
     assert call("runs", "delete", second.run_id).stdout == "2 runs deleted.\n"
     assert json.loads(call("runs", "list", "--json").stdout) == []
+    FlowOfFlows.from_yaml(traced).run()
+    assert call("runs", "delete", "--older-than", "1").stdout == "0 runs deleted.\n"
+    assert call("runs", "delete", "--older-than", "0").stdout == "1 run deleted.\n"
+    assert call("runs", "delete").exit_code == 2
     missing = call("rerun", first.run_id)
     assert missing.exit_code == 1
     assert "there is no run" in missing.stderr
