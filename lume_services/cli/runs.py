@@ -41,7 +41,7 @@ def delete(
     *,
     older_than: Annotated[
         float | None,
-        typer.Option(min=0, metavar="DAYS", help="Those that began so many days ago, or before."),
+        typer.Option(min=0, metavar="DAYS", help="Those that began so many days ago."),
     ] = None,
 ) -> None:
     """Delete what is kept of runs, of those that they resume, and of their steps. Results and files stay."""
