@@ -47,7 +47,7 @@ def run_console(example: Example) -> str | None:
     """
     for session in re.split(r"^\$ ", example.parsed, flags=re.MULTILINE)[1:]:
         command, _, expected = session.partition("\n")
-        done = _shell(f"{command} 2>&1")
+        done = _shell(f"{{ {command}; }} 2>&1")
         if (done.returncode != 0) != expected.startswith("Error:"):
             return f"$ {command}\nexit code {done.returncode}\n{done.stdout}"
         parts = re.split(r"^…\n", f"{expected.strip()}\n", flags=re.MULTILINE)

@@ -7,30 +7,43 @@ import os
 import zlib
 from typing import Any
 
-from lume_services.errors import NotAFlowError
+from lume_services.errors import BackendError, NotAFlowError
 from lume_services.flows.check import CheckedSpec
 from lume_services.flows.flow_of_flows import FlowOfFlows
 from lume_services.services.scheduling.backends.deployments import importable_name
-from lume_services.services.scheduling.travelling import TravellingFlow
+from lume_services.services.scheduling.travelling import TRAVELLING, TravellingFlow
 from lume_services.values import decode, dumps, encode, loads
 
-PREFIX = "@spec/"
+PREFIX = f"{TRAVELLING}spec/"
 VARIABLE = "FLOW_OF_FLOWS_SPEC"
 """The environment variable of a job that has the spec."""
+
+_LARGEST = 100_000  # characters; Linux has variables of 128 KiB, and others have less
 
 
 def packed(checked: CheckedSpec) -> str:
     """Return a spec as a text that an environment variable can have, with the places of its flows in it.
 
+    The text has letters, digits, `-`, `_` and `=` alone: in a variable, Prefect takes `{{…}}` for a
+    placeholder, and Kubernetes makes `$` of `$$`.
+
     Raises:
         NotAFlowError: No other process could import one of the flows.
+        BackendError: The spec is too large.
     """
     data: dict[str, Any] = {**checked.document.data}
     data["composing_flows"] = [
         {**written, "entrypoint": ":".join(importable_name(checked.flows[step.step]).rsplit(".", 1))}
         for written, step in zip(data["composing_flows"], checked.spec.composing_flows, strict=True)
     ]
-    return base64.b85encode(zlib.compress(dumps(encode(data)).encode(), 9)).decode()
+    text = base64.urlsafe_b64encode(zlib.compress(dumps(encode(data)).encode(), 9)).decode()
+    if len(text) > _LARGEST:
+        raise BackendError(
+            f"the spec is too large to travel: packed, it has {len(text)} characters of at most {_LARGEST}.",
+            where=f"spec {checked.spec.name!r}",
+            remedy="Put its large values into files, and give the steps the references to them.",
+        )
+    return text
 
 
 def travelled(name: str) -> TravellingFlow:
@@ -46,5 +59,5 @@ def travelled(name: str) -> TravellingFlow:
             where=name,
             remedy="Run it by its name, or read its spec with FlowOfFlows.from_yaml.",
         )
-    spec: Any = decode(loads(zlib.decompress(base64.b85decode(text)).decode()))
+    spec: Any = decode(loads(zlib.decompress(base64.urlsafe_b64decode(text)).decode()))
     return FlowOfFlows.from_yaml(spec).as_flow()

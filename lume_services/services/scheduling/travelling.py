@@ -7,6 +7,9 @@ from typing import Any
 
 from prefect import Flow
 
+TRAVELLING = "@"
+"""How the entry points of such flows begin, which is the name of no module."""
+
 
 class TravellingFlow(Flow[..., Any]):
     """A flow that a job makes anew from what is sent with its deployment.
@@ -15,7 +18,7 @@ class TravellingFlow(Flow[..., Any]):
         function: What it does.
         name: Its name.
         version: Its version.
-        entrypoint: The name under which the job imports it.
+        entrypoint: The name under which the job imports it; it begins with `TRAVELLING`.
         environment: Gives the environment variables of the job from which it is made there.
     """
 

@@ -21,7 +21,7 @@ from prefect.types.entrypoint import EntrypointType
 from typing_extensions import override
 
 from lume_services.errors import NotAFlowError
-from lume_services.services.scheduling.travelling import TravellingFlow
+from lume_services.services.scheduling.travelling import TRAVELLING, TravellingFlow
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -171,8 +171,19 @@ def importable_name(flow: Flow[..., Any]) -> str:
 
 
 def importable_name_of(entrypoint: str) -> str:
-    """Return the name of the flow itself, given the entry point of its deployment."""
-    return entrypoint.removeprefix(_JOBS).replace("/", ".")
+    """Return the name of the flow itself, given the entry point of its deployment.
+
+    Raises:
+        NotAFlowError: No module has it: it is a flow-of-flows, which travels with its deployment.
+    """
+    name = entrypoint.removeprefix(_JOBS)
+    if name.startswith(TRAVELLING):
+        raise NotAFlowError(
+            "this is a flow-of-flows: its spec is in its deployment, and no module has it.",
+            where=f"deployment {name!r}",
+            remedy="Run it by its name, or read its spec with FlowOfFlows.from_yaml.",
+        )
+    return name.replace("/", ".")
 
 
 @functools.cache
