@@ -19,18 +19,27 @@ VARIABLE = "FLOW_OF_FLOWS_SPEC"
 """The environment variable of a job that has the spec."""
 
 
-def packed(checked: CheckedSpec) -> str:
-    """Return a spec as a text that an environment variable can have, with the places of its flows in it.
+def portable(checked: CheckedSpec) -> dict[str, Any]:
+    """Return a spec as it was written, with the places of its flows in it, so that any process can read it.
 
     Raises:
         NotAFlowError: No other process could import one of the flows.
     """
-    data: dict[str, Any] = {**checked.document.data}
-    data["composing_flows"] = [
+    data: dict[str, Any] = checked.document.data
+    steps = [
         {**written, "entrypoint": ":".join(importable_name(checked.flows[step.step]).rsplit(".", 1))}
         for written, step in zip(data["composing_flows"], checked.spec.composing_flows, strict=True)
     ]
-    return base64.b85encode(zlib.compress(dumps(encode(data)).encode(), 9)).decode()
+    return {**data, "composing_flows": steps}
+
+
+def packed(checked: CheckedSpec) -> str:
+    """Return a portable spec as a text that an environment variable can have.
+
+    Raises:
+        NotAFlowError: As `portable`.
+    """
+    return base64.b85encode(zlib.compress(dumps(encode(portable(checked))).encode(), 9)).decode()
 
 
 def travelled(name: str) -> TravellingFlow:
