@@ -191,7 +191,7 @@ class FlowOfFlows:
         from lume_services.config import current_context
         from lume_services.flows.execute import Execution
         from lume_services.flows.parent import InputForm, parent_function
-        from lume_services.flows.travel import PREFIX, VARIABLE, packed
+        from lume_services.flows.travel import PREFIX, job_variables
         from lume_services.services.scheduling.travelling import TravellingFlow
 
         checked = self._checked
@@ -207,7 +207,7 @@ class FlowOfFlows:
             name=self.spec.name,
             version=name[:12],
             entrypoint=f"{PREFIX}{name}",
-            environment=lambda: {VARIABLE: packed(checked)},
+            environment=lambda: job_variables(checked),
         )
 
     def register(
