@@ -77,7 +77,7 @@ def jsonable_parameters(
     ]
     problems += [
         Problem(
-            "a secret cannot be a parameter of a run elsewhere: the Prefect server keeps parameters in clear.",
+            "a secret cannot be a parameter of a run elsewhere: the server keeps parameters in clear.",
             where=name,
             remedy="Let the flow read it from an environment variable, which the worker gives to its jobs.",
         )
