@@ -308,7 +308,13 @@ class SpecError(ProblemsError, ValueError):
 
 
 class StepFailedError(BackendError, RuntimeError):
-    """A step of a flow-of-flows failed."""
+    """A step of a flow-of-flows failed.
+
+    Attributes:
+        whole_run_id: The id of the run of the whole, which `resume` takes; None before that has ended.
+    """
+
+    whole_run_id: str | None = None
 
 
 class RunNotFoundError(BackendError, LookupError):

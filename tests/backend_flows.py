@@ -116,3 +116,51 @@ def flaky(path: str):
     if calls < 3:
         raise RuntimeError(f"call {calls}")
     return double(calls)
+
+
+@flow
+def counted():
+    """Count the run in a file beside the results, then take a while."""
+    with (Path(os.environ["LUME_HOME"]) / "counted").open("a") as file:
+        file.write("ran\n")
+    time.sleep(5)
+    return 21
+
+
+@flow
+def double_of(x: int):
+    return 2 * x
+
+
+COUNTED = {
+    "name": "counted",
+    "composing_flows": [
+        {"name": "counted"},
+        {"name": "double-of", "mapped_parameters": {"x": {"parent_flow_name": "counted"}}},
+    ],
+}
+
+
+@flow
+def once():
+    """Count the run in a file beside the results."""
+    with (Path(os.environ["LUME_HOME"]) / "once").open("a") as file:
+        file.write("ran\n")
+    return 1
+
+
+@flow
+def allowed(x: int):
+    """Fail as long as a file is missing."""
+    if not (Path(os.environ["LUME_HOME"]) / "allowed").exists():
+        raise ValueError("not yet")
+    return x + 1
+
+
+RETRIED = {
+    "name": "retried",
+    "composing_flows": [
+        {"name": "once"},
+        {"name": "allowed", "mapped_parameters": {"x": {"parent_flow_name": "once"}}},
+    ],
+}

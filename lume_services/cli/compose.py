@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from lume_services.errors import ConfigurationError, Problem, ServicesError
 
@@ -75,11 +76,14 @@ class Compose:
                 "and a worker without it.",
             )
         self._command = [program, "compose"]
-        if Path(".env").is_file():
-            self._command += ["--env-file", str(Path(".env").absolute())]
+        variables = next(
+            (path for path in (Path(".env"), self._files[0].with_name(".env")) if path.is_file()), None
+        )
+        if variables is not None:
+            self._command += ["--env-file", str(variables.absolute())]
         self._command += [argument for path in self._files for argument in ("--file", str(path))]
         self._check_plugin(program)
-        self._check_variables()
+        self._check_variables(variables)
 
     def up(self, changed: Callable[[list[ServiceState]], None], timeout: float) -> None:
         """Start all services and wait until they are ready.
@@ -97,20 +101,10 @@ class Compose:
                 [*self._command, "up", "--detach"], stdout=subprocess.DEVNULL, stderr=said
             )
             try:
-                while True:
-                    ended = starting.poll()
-                    states = self.status()
-                    changed(states)
-                    failed = [one for one in states if one.hopeless]
-                    if ended or failed:
-                        said.seek(0)
-                        raise self._failure(failed, said.read())
-                    if ended == 0 and all(one.ready for one in states):
-                        return
+                while not self._all_ready(starting, said, changed):
                     if time.monotonic() > deadline:
-                        raise self._failure(
-                            [one for one in states if not one.ready], f"not after {timeout:g} s"
-                        )
+                        late = [one for one in self.status() if not one.ready]
+                        raise self._failure(late, f"not ready after {timeout:g} s")
                     time.sleep(_POLL_SECONDS)
             finally:
                 if starting.poll() is None:
@@ -143,6 +137,21 @@ class Compose:
             states[name] = ServiceState(name, found["State"], found["Health"], " ".join(sorted(published)))
         return [states[name] for name in sorted(states)]
 
+    def _all_ready(
+        self, starting: subprocess.Popen[bytes], said: IO[str], changed: Callable[[list[ServiceState]], None]
+    ) -> bool:
+        """Look once. Before Compose has done its part, a service may still be as it ended the last time."""
+        ended = starting.poll()
+        states = self.status()
+        changed(states)
+        if ended is None:
+            return False
+        failed = [one for one in states if one.hopeless]
+        if ended or failed:
+            said.seek(0)
+            raise self._failure(failed, said.read())
+        return all(one.ready for one in states)
+
     def _run(self, *arguments: str) -> str:
         done = subprocess.run(  # noqa: S603 - our own command
             [*self._command, *arguments], capture_output=True, text=True, check=False
@@ -162,11 +171,11 @@ class Compose:
                 remedy="Install it, version 2: docker-compose-plugin, or docker-compose in newer Debian.",
             )
 
-    def _check_variables(self) -> None:
+    def _check_variables(self, given: Path | None) -> None:
         """Compare what the files want with what is set; Compose itself tells one at a time."""
         from dotenv import dotenv_values
 
-        known = {**dotenv_values(".env"), **dotenv_values(self._files[0].parent / ".env"), **os.environ}
+        known = {**(dotenv_values(given) if given else {}), **os.environ}
         wanted = {name for path in self._files for name in _REQUIRED.findall(path.read_text())}
         missing = sorted(name for name in wanted if not known.get(name))
         if missing:

@@ -80,7 +80,9 @@ class Progress:
             state = event.state if event else "queued"
             style = STYLES.get(state, "")
             mark = Spinner("dots") if state == "running" else Text(MARKS.get(state, "·"))
-            table.add_row(mark, step, Text(state, style=style), self._took(step))
+            link = _link(event.run_id) if event and event.run_id else None
+            name = Text(step, style=f"link {link}" if link else "")
+            table.add_row(mark, name, Text(state, style=style), self._took(step))
         return table
 
     def _took(self, step: str) -> str:
@@ -89,3 +91,12 @@ class Progress:
             return ""
         running = time.monotonic() - self._since[step]
         return f"{event.duration if event.duration is not None else running:.1f} s"
+
+
+def _link(run_id: str) -> str | None:
+    """Return where the Prefect UI shows a flow run; None where its runs are kept by this process alone."""
+    from uuid import UUID
+
+    from prefect.utilities.urls import url_for
+
+    return url_for("flow-run", UUID(run_id))

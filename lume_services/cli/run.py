@@ -40,6 +40,9 @@ def run(
         bool, typer.Option("--no-cache", help="Run every step and every task, whatever is known of them.")
     ] = False,
     retries: Annotated[int, typer.Option(min=0, help="Go on so often by itself after a step failed.")] = 0,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Run at most so many steps at the same time.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say of each step why it ran, or did not.")
     ] = False,
@@ -64,15 +67,16 @@ def run(
                 only=only,
                 no_cache=no_cache,
                 retries=retries,
+                limit=limit,
             )
         except StepFailedError as error:
             if not as_json:
                 _explain(progress, explain)
-                typer.echo(
-                    f"To go on from here: {command_line('run', str(spec), '--resume', 'latest')}", err=True
-                )
+                go_on = command_line("run", str(spec), "--resume", str(error.whole_run_id))
+                typer.echo(f"To go on from here: {go_on}", err=True)
                 raise
-            print_json({"state": "failed", "error": str(error), "steps": progress.as_data()})
+            failed = {"state": "failed", "run_id": error.whole_run_id, "error": str(error)}
+            print_json({**failed, "steps": progress.as_data()})
             raise typer.Exit(1) from None
     if as_json:
         print_json(_as_data(done, progress.as_data()))

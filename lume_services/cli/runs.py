@@ -35,13 +35,31 @@ def list_runs(
 
 @app.command()
 def delete(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN_ID...", help="Runs, as `runs list` names them.")],
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN_ID]...", help="Runs, as `runs list` names them.")
+    ] = None,
+    *,
+    older_than: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="DAYS", help="Those that began so many days ago."),
+    ] = None,
 ) -> None:
-    """Delete what is kept of runs and of their steps. Results and files stay."""
+    """Delete what is kept of runs, of those that they resume, and of their steps. Results and files stay."""
+    from datetime import UTC, datetime, timedelta
+
     from lume_services.flows.runs.records import RunRecords
 
+    if not runs and older_than is None:
+        raise typer.BadParameter("Give a RUN_ID, or --older-than.")
     records = RunRecords()
-    count = records.delete({records.run(run).root for run in runs})
+    roots = {records.run(run).root for run in runs or ()}
+    if older_than is not None:
+        before = datetime.now(UTC) - timedelta(days=older_than)
+        began: dict[str, datetime] = {}
+        for run in records.runs():  # the last one first
+            began.setdefault(run.root, run.began)
+        roots |= {root for root, last in began.items() if last <= before}
+    count = records.delete(roots)
     typer.echo(f"{count} {'run' if count == 1 else 'runs'} deleted.")
 
 

@@ -62,6 +62,7 @@ def copy(
 ) -> None:
     """Copy results to another store, and compare each. Type it again to resume an interrupted copy."""
     from lume_services.config import close_context
+    from lume_services.flows.runs.lease import LEASES
     from lume_services.results import copy_results
 
     if source == target:
@@ -74,6 +75,8 @@ def copy(
         _check_there(contexts[0])
         before, after = (context.results_db_service() for context in contexts)
         names = projects(before, project)
+        if project is None and condition is None:  # so that the lineage of all results can be told there, too
+            names = [*names, *(name for name in before.collections(of_runs=True) if name != LEASES)]
         with counting("copied", _total(before, names, condition), quiet=as_json) as advance:
             for name in names:
                 with _noted(errors):

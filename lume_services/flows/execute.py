@@ -19,6 +19,7 @@ from prefect.context import FlowRunContext
 
 from lume_services.config import current_context
 from lume_services.errors import BackendError, StepFailedError
+from lume_services.flows.artifacts import publish
 from lume_services.flows.check import CheckedSpec
 from lume_services.flows.document import Loc
 from lume_services.flows.events import Observer, StepEvent, StepState
@@ -97,6 +98,7 @@ class Execution:
         self._parents = request.part_of(plan)
         self._records = RunRecords()
         self._code = cache(code_fingerprint)
+        self._events: dict[str, StepEvent] = {}
         self._steps: dict[str, _Step] = {}
         self._running: dict[str, _Step] = {}
         self._news: SimpleQueue[tuple[_Step, StepState]] = SimpleQueue()
@@ -128,9 +130,11 @@ class Execution:
         for name in self._plan.steps:
             if name not in self._steps:
                 self._tell(name, "skipped")
+        ended = {name: step.value for name, step in self._steps.items() if step.failure is None}
+        publish(self._plan, self._events, ended)
         for failure in failures:
             raise failure
-        return {name: self._steps[name].value for name in self._plan.steps if name in self._steps}
+        return {name: ended[name] for name in self._plan.steps if name in ended}
 
     @contextmanager
     def _begun(self) -> Iterator[None]:
@@ -165,10 +169,14 @@ class Execution:
     def _run_all(self, values: Mapping[str, Mapping[str, Any]]) -> list[StepFailedError]:
         order = TopologicalSorter(self._parents)
         order.prepare()
+        limit = self._request.limit or len(self._parents)
+        ready: list[str] = []
         failures: list[StepFailedError] = []
         while self._running or (order.is_active() and not failures):
-            for name in order.get_ready() if not failures else ():
+            ready += order.get_ready()
+            while ready and not failures and len(self._running) < limit:
                 self._lease.check()
+                name = ready.pop(0)
                 self._start(name, values[name])
             step = self._next_ended()
             order.done(step.name)
@@ -299,6 +307,7 @@ class Execution:
             why=step.decision.why if step and step.decision else None,
             error=str(step.failure) if step and step.failure else None,
         )
+        self._events[name] = event
         self._observer(event)
 
 

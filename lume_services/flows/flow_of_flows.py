@@ -122,6 +122,7 @@ class FlowOfFlows:
         only: str | None = None,
         no_cache: bool = False,
         retries: int = 0,
+        limit: int | None = None,
     ) -> FlowOfFlowsRun:
         """Run all steps, each as soon as the steps that it takes values from are done.
 
@@ -139,6 +140,7 @@ class FlowOfFlows:
             only: Run only this step, with what an earlier run of its parents gave; resumes likewise.
             no_cache: Run every step again, and every task that Prefect would take from its cache.
             retries: How often to go on by itself after a step has failed.
+            limit: How many steps may run at the same time; all that are ready if None.
 
         Raises:
             SpecError: The values do not fit; nothing has run.
@@ -154,7 +156,9 @@ class FlowOfFlows:
         from lume_services.flows.resolve import importable_from
 
         resume = resume or (LATEST if from_step or only else None)
-        request = self._request(parameters or {}, resume, from_step, only, no_cache)
+        again = steps_again(self.plan, from_step=from_step, only=only, no_cache=no_cache)
+        parameters, root = self._resumed(parameters or {}, resume)
+        request = RunRequest(parameters, root, again, only, limit)
         self.check(request.parameters)
         backend = current_context().scheduling_backend()
         events: dict[str, StepEvent] = {}
@@ -187,7 +191,7 @@ class FlowOfFlows:
         from lume_services.config import current_context
         from lume_services.flows.execute import Execution
         from lume_services.flows.parent import InputForm, parent_function
-        from lume_services.flows.travel import PREFIX, VARIABLE, packed
+        from lume_services.flows.travel import PREFIX, job_variables
         from lume_services.services.scheduling.travelling import TravellingFlow
 
         checked = self._checked
@@ -203,7 +207,7 @@ class FlowOfFlows:
             name=self.spec.name,
             version=name[:12],
             entrypoint=f"{PREFIX}{name}",
-            environment=lambda: {VARIABLE: packed(checked)},
+            environment=lambda: job_variables(checked),
         )
 
     def register(
@@ -295,17 +299,12 @@ class FlowOfFlows:
             collection=collection,
         )
 
-    def _request(
-        self,
-        parameters: Mapping[str, Mapping[str, Any]],
-        resume: str | None,
-        from_step: str | None,
-        only: str | None,
-        no_cache: bool,
-    ) -> RunRequest:
-        again = steps_again(self.plan, from_step=from_step, only=only, no_cache=no_cache)
+    def _resumed(
+        self, parameters: Mapping[str, Mapping[str, Any]], resume: str | None
+    ) -> tuple[Mapping[str, Mapping[str, Any]], str | None]:
+        """Return the values for a run with those of the run that it resumes, and the root of that."""
         if resume is None:
-            return RunRequest(parameters, again=again)
+            return parameters, None
         from lume_services.flows.runs.records import RunRecords
 
         resumed = RunRecords().run(resume, self.spec.name)
@@ -314,7 +313,7 @@ class FlowOfFlows:
             step: {**before.get(step, {}), **parameters.get(step, {})}
             for step in before.keys() | parameters.keys()
         }
-        return RunRequest(merged, resumed.root, again, only)
+        return merged, resumed.root
 
 
 def _result_of(handle: RunHandle) -> Any:
@@ -322,9 +321,11 @@ def _result_of(handle: RunHandle) -> Any:
     try:
         return handle.result()
     except FlowFailedError as error:
-        if isinstance(error.__cause__, StepFailedError):
-            raise error.__cause__ from error.__cause__.__cause__
-        raise
+        failed = error.__cause__
+        if not isinstance(failed, StepFailedError):
+            raise
+        failed.whole_run_id = handle.run_id
+        raise failed from failed.__cause__
     except KeyboardInterrupt:
         handle.cancel()
         with suppress(RunTimeoutError):

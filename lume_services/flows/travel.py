@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import zlib
 from typing import Any
 
+from lume_services.config import current_context
+from lume_services.config.problems import variable
 from lume_services.errors import BackendError, NotAFlowError
 from lume_services.flows.check import CheckedSpec
 from lume_services.flows.flow_of_flows import FlowOfFlows
@@ -21,22 +24,31 @@ VARIABLE = "FLOW_OF_FLOWS_SPEC"
 _LARGEST = 100_000  # characters; Linux has variables of 128 KiB, and others have less
 
 
+def portable(checked: CheckedSpec) -> dict[str, Any]:
+    """Return a spec as it was written, with the places of its flows in it, so that any process can read it.
+
+    Raises:
+        NotAFlowError: No other process could import one of the flows.
+    """
+    data: dict[str, Any] = checked.document.data
+    steps = [
+        {**written, "entrypoint": ":".join(importable_name(checked.flows[step.step]).rsplit(".", 1))}
+        for written, step in zip(data["composing_flows"], checked.spec.composing_flows, strict=True)
+    ]
+    return {**data, "composing_flows": steps}
+
+
 def packed(checked: CheckedSpec) -> str:
-    """Return a spec as a text that an environment variable can have, with the places of its flows in it.
+    """Return a portable spec as a text that an environment variable can have.
 
     The text has letters, digits, `-`, `_` and `=` alone: in a variable, Prefect takes `{{…}}` for a
     placeholder, and Kubernetes makes `$` of `$$`.
 
     Raises:
-        NotAFlowError: No other process could import one of the flows.
+        NotAFlowError: As `portable`.
         BackendError: The spec is too large.
     """
-    data: dict[str, Any] = {**checked.document.data}
-    data["composing_flows"] = [
-        {**written, "entrypoint": ":".join(importable_name(checked.flows[step.step]).rsplit(".", 1))}
-        for written, step in zip(data["composing_flows"], checked.spec.composing_flows, strict=True)
-    ]
-    text = base64.urlsafe_b64encode(zlib.compress(dumps(encode(data)).encode(), 9)).decode()
+    text = base64.urlsafe_b64encode(zlib.compress(dumps(encode(portable(checked))).encode(), 9)).decode()
     if len(text) > _LARGEST:
         raise BackendError(
             f"the spec is too large to travel: packed, it has {len(text)} characters of at most {_LARGEST}.",
@@ -44,6 +56,24 @@ def packed(checked: CheckedSpec) -> str:
             remedy="Put its large values into files, and give the steps the references to them.",
         )
     return text
+
+
+def job_variables(checked: CheckedSpec) -> dict[str, str]:
+    """Return the environment variables of a job that runs the whole: the spec, and where its steps run.
+
+    They run as if this process ran the whole: on its backend, with the run config that it has for all runs.
+
+    Raises:
+        NotAFlowError: As `portable`.
+        BackendError: As `packed`.
+    """
+    settings = current_context().settings()
+    found = {VARIABLE: packed(checked), variable(("backend",)): str(settings.backend)}
+    if settings.prefect.work_pool:
+        found[variable(("prefect", "work_pool"))] = settings.prefect.work_pool
+    if settings.run_config:
+        found[variable(("run_config",))] = json.dumps(dict(settings.run_config))
+    return found
 
 
 def travelled(name: str) -> TravellingFlow:

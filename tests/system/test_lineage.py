@@ -10,6 +10,7 @@ from prefect import flow
 from typer.testing import CliRunner
 
 from lume_services.cli.app import app
+from lume_services.config import build_context, use_context
 from lume_services.errors import RunNotFoundError
 from lume_services.flows import FlowOfFlows
 from lume_services.flows.runs.lineage import lineage, run_of
@@ -177,6 +178,23 @@ def test_runs_can_be_listed_and_deleted(traced, lume_context):
     assert {run["root"] for run in listed} == {first.run_id}
     assert call("runs", "delete", second.run_id).stdout == "2 runs deleted.\n"
     assert json.loads(call("runs", "list", "--json").stdout) == []
+    FlowOfFlows.from_yaml(traced).run()
+    assert call("runs", "delete", "--older-than", "1").stdout == "0 runs deleted.\n"
+    assert call("runs", "delete", "--older-than", "0").stdout == "1 run deleted.\n"
+    assert call("runs", "delete").exit_code == 2
     missing = call("rerun", first.run_id)
     assert missing.exit_code == 1
     assert "there is no run" in missing.stderr
+
+
+def test_a_copy_of_all_results_knows_where_they_come_from(traced, lume_context, tmp_path):
+    FlowOfFlows.from_yaml(traced).run()
+    record = stored(lume_context)
+    copy = {"type": "hdf5", "path": str(tmp_path / "copy")}
+    stores = ("--from", f"file:{tmp_path / 'lume' / 'results'}", "--to", f"hdf5:{copy['path']}")
+    copied = call("results", "copy", *stores)
+    assert copied.exit_code == 0, copied.stderr
+    with use_context(build_context({"home": str(tmp_path), "results_db": copy})):
+        found = lineage(record)
+    assert found.step is not None
+    assert found.step.parents["right"].record.given == {"start": 5.0}

@@ -274,10 +274,10 @@ def test_a_step_cannot_run_alone_where_a_parent_has_to_run(changing, counter):
 
 def test_a_failed_step_runs_again(changing):
     changing.edit(changing.flows, "return shifted(sizes) * order", "raise ValueError('no fit')")
-    with pytest.raises(StepFailedError, match="no fit"):
+    with pytest.raises(StepFailedError, match="no fit") as failed:
         changing.run()
     changing.edit(changing.flows, "raise ValueError('no fit')", "return shifted(sizes) * order")
-    run = changing.run(resume="latest")
+    run = changing.run(resume=failed.value.whole_run_id)
     assert reused(run) >= {"track"}
     assert why(run, "fit") == "it failed before"
     assert why(run, "report") == "it has not run before"

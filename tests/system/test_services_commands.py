@@ -51,6 +51,8 @@ def daemon():
     """The address of a Docker daemon, where the plug-in is there, too."""
     address = servers_docker.host()
     if subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:
+        if why := os.environ.get("LUME_TEST_NO_COMPOSE"):
+            pytest.skip(f"{why}; try: {REMEDY}")
         servers.unavailable("docker has no plug-in compose", REMEDY)
     return address
 
@@ -114,6 +116,14 @@ def override(tmp_path):
     return path, port
 
 
+def stop_all(settings):
+    """Stop the containers, as a shutdown of the machine does."""
+    label = f"com.docker.compose.project={settings['COMPOSE_PROJECT_NAME']}"
+    with servers_docker.client() as docker:
+        for container in docker.containers.list(filters={"label": label}):
+            container.stop(timeout=1)
+
+
 def test_up_status_a_run_and_down(tmp_path, settings, override):
     path, port = override
     files = ("--file", COMPOSE, "--file", path)
@@ -134,6 +144,7 @@ def test_up_status_a_run_and_down(tmp_path, settings, override):
         with use_context(context):
             assert context.scheduling_service().run_and_return(flows.numbers, {"x": 1}, timeout=120) == 6
         close_context(context)
+        stop_all(settings)
         again = services("up", *files, folder=tmp_path, **settings)
         assert again.returncode == 0, again.stderr
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import string
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect import flow
 
+from lume_services.config import build_context, use_context
 from lume_services.errors import BackendError, NotAFlowError
 from lume_services.flows import FlowOfFlows
 from lume_services.flows.travel import PREFIX, VARIABLE, travelled
@@ -40,9 +42,8 @@ def spec_of(value: Any) -> dict[str, Any]:
 
 def sent(composed: FlowOfFlows, monkeypatch: pytest.MonkeyPatch) -> str:
     """Put the spec where its job finds it."""
-    [(name, text)] = composed.as_flow().environment().items()
-    assert name == VARIABLE
-    monkeypatch.setenv(name, text)
+    text = composed.as_flow().environment()[VARIABLE]
+    monkeypatch.setenv(VARIABLE, text)
     return text
 
 
@@ -66,7 +67,7 @@ def test_a_spec_arrives_as_it_was_sent(value):
         text = sent(FlowOfFlows.from_yaml(spec_of(value), [take]), monkeypatch)
         assert set(text) <= SAFE
         arrived = travelled(f"{PREFIX}any")
-    assert (arrived.name, arrived.environment()) == ("travelling", {VARIABLE: text})
+    assert (arrived.name, arrived.environment()[VARIABLE]) == ("travelling", text)
     group = inspect.signature(arrived.fn).parameters["first____step___"].annotation
     assert fingerprint(group().model_dump(by_alias=True)["value"]) == fingerprint(value)
 
@@ -105,3 +106,17 @@ def test_a_spec_that_is_too_large_for_a_variable():
         BackendError, match="spec 'travelling': the spec is too large to travel: .*into files"
     ):
         FlowOfFlows.from_yaml(spec_of(values), [take]).as_flow().environment()
+
+
+def test_the_steps_run_where_those_of_the_sender_would(tmp_path):
+    settings = {
+        "home": str(tmp_path),
+        "backend": "docker",
+        "run_config": {"image": "accelerator:1", "env": {"A": "b"}},
+        "prefect": {"api_url": "http://127.0.0.1:9/api", "work_pool": "own"},
+    }
+    with use_context(build_context(settings)):
+        variables = FlowOfFlows.from_yaml(spec_of(1), [take]).as_flow().environment()
+    assert variables["LUME_BACKEND"] == "docker"
+    assert variables["LUME_PREFECT__WORK_POOL"] == "own"
+    assert json.loads(variables["LUME_RUN_CONFIG"]) == settings["run_config"]

@@ -24,12 +24,14 @@ class RunRequest:
         root: The run whose finished steps are taken; none if None.
         again: The steps that run in any case, with the reason.
         only: The one step that may run; all if None.
+        limit: How many steps may run at the same time; all that are ready if None.
     """
 
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     root: str | None = None
     again: Mapping[str, str] = field(default_factory=dict)
     only: str | None = None
+    limit: int | None = None
 
     def part_of(self, plan: Plan) -> Mapping[str, frozenset[str]]:
         """Return the steps that are needed, each with its parents."""

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from prefect import Flow
-
 from lume_services.errors import NotAFlowError
 from lume_services.flows.check import CheckedSpec
 from lume_services.flows.runs.identity import code_fingerprint
 from lume_services.flows.scans.points import Point
 from lume_services.flows.scans.typed import step_and_parameter
+from lume_services.flows.travel import portable
 from lume_services.services.results.record import hash_of
-from lume_services.services.scheduling.backends.deployments import importable_name
 from lume_services.values import decode, dumps, encode, fingerprint, loads
 
 Values = Mapping[str, Mapping[str, Any]]
@@ -62,7 +60,7 @@ class Job:
         code = {step: code_fingerprint(flow) for step, flow in checked.flows.items()}
         shared = {"spec": checked.spec.model_dump(), "parameters": dict(parameters), "code": code}
         return cls(
-            spec=_with_entrypoints(checked),
+            spec=_portable(checked),
             folder=str(checked.document.folder) if checked.document.folder else None,
             parameters=parameters,
             keys=tuple(keys),
@@ -151,19 +149,9 @@ def progress_of(text: str) -> Progress:
     return Progress(found["chunk"], found["stored"], failed, found["ended"])
 
 
-def _with_entrypoints(checked: CheckedSpec) -> dict[str, Any]:
-    steps = []
-    for written, step in zip(
-        checked.document.data["composing_flows"], checked.spec.composing_flows, strict=True
-    ):
-        module, _, name = _importable(checked.flows[step.step]).rpartition(".")
-        steps.append({**written, "entrypoint": f"{module}:{name}"})
-    return {**checked.document.data, "composing_flows": steps}
-
-
-def _importable(flow: Flow[..., Any]) -> str:
+def _portable(checked: CheckedSpec) -> dict[str, Any]:
     try:
-        return importable_name(flow)
+        return portable(checked)
     except NotAFlowError as error:
         remedy = "Define it at the top of a module, and import it from there: points run in other processes."
         raise NotAFlowError(error.message, where=error.where, remedy=remedy) from error

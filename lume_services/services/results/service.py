@@ -90,9 +90,13 @@ class ResultsDBService:
         """Delete the records that match and return how many; see `ResultsDB.delete`."""
         return self._results_db().delete(collection=collection, query=query)
 
-    def collections(self) -> list[str]:
-        """Return the names of the collections that hold results, sorted."""
-        return [name for name in self._results_db().collections() if not name.startswith(INTERNAL)]
+    def collections(self, *, of_runs: bool = False) -> list[str]:
+        """Return the names of the collections that hold results, sorted.
+
+        Args:
+            of_runs: Return those that hold what is kept of runs instead.
+        """
+        return [name for name in self._results_db().collections() if name.startswith(INTERNAL) is of_runs]
 
     def configure(self, indices: Mapping[str, Sequence[str]]) -> None:
         """Make queries on some paths fast; see `ResultsDB.configure`."""

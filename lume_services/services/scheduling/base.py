@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lume_services.errors import NotAFlowError, RunTimeoutError
+from lume_services.errors import NotAFlowError, RunNotFoundError, RunTimeoutError
 from lume_services.services.scheduling.event_loop import in_thread
 from lume_services.services.scheduling.run_configs import RunConfig
 
@@ -223,6 +223,14 @@ class Backend(ABC):
             FlowParametersError: A parameter is unknown, or a required one is missing.
             RunConfigError: The run config is not valid.
         """
+
+    def find_run(self, run_id: str) -> RunHandle:
+        """Return the handle on a run that was started before, perhaps by another process.
+
+        Raises:
+            RunNotFoundError: The backend knows no such run; one that keeps none never does.
+        """
+        raise RunNotFoundError(f"there is no run {run_id!r}.", where=type(self).__name__)
 
     def for_parents(self) -> Backend:
         """Return the backend of flows that do nothing but run others here: one that runs in this process."""

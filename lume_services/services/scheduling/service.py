@@ -66,6 +66,10 @@ class SchedulingService:
         """Start a run and return its handle, see `Backend.run`."""
         return self._backend().run(flow, parameters, run_config, idempotency_key=idempotency_key)
 
+    def find_run(self, run_id: str) -> RunHandle:
+        """Return the handle on a run that was started before, see `Backend.find_run`."""
+        return self._backend().find_run(run_id)
+
     def run_and_return(
         self,
         flow: Flow[..., Any] | str,

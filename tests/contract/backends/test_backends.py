@@ -27,6 +27,7 @@ from lume_services.errors import (
     FlowParametersError,
     NotAFlowError,
     RunConfigError,
+    RunNotFoundError,
     RunTimeoutError,
     TaskNotCompletedError,
     TaskNotInFlowError,
@@ -69,6 +70,17 @@ def test_run_gives_a_handle(service):
     assert handle.run_id
     assert handle.wait().is_completed()
     assert handle.state.is_completed()
+
+
+def test_a_run_is_found_by_its_id(service):
+    handle = service.run(flow=flows.numbers, parameters={"x": 3})
+    found = service.find_run(handle.run_id)
+    assert found.run_id == handle.run_id
+    assert found.result(LONG) == handle.result(LONG) == 10
+    with pytest.raises(RunNotFoundError, match="no run 'nothing'"):
+        service.find_run("nothing")
+    with pytest.raises(RunNotFoundError):
+        service.find_run("9cc1e0f0-1d7a-4a39-8dd9-59c3bdb4b8a1")
 
 
 def test_run_and_return(service):
@@ -260,6 +272,23 @@ def test_registered_flows_run_by_name(service):
     service.delete_flow(identity)
     with pytest.raises(FlowNotFoundError):
         service.run(flow=identity)
+
+
+def test_a_run_leaves_what_its_flow_was_registered_with(service, context, name):
+    if name == "local":
+        pytest.skip("nothing is kept of a flow that is registered")
+    identity = service.register_flow(
+        flows.nothing, labels=["kept"], description="kept", schedule=Interval(timedelta(days=30))
+    )
+    handle = service.run(flow=flows.nothing, run_config={"labels": ["other"]})
+    assert handle.tags == {"kept", "other"}
+    handle.cancel()
+    with context.scheduling_backend().entered(), get_client(sync_client=True) as client:
+        found = client.read_deployment_by_name(identity)
+        assert (found.tags, found.description, len(found.schedules)) == (["kept"], "kept", 1)
+        service.register_flow(flows.nothing)
+        found = client.read_deployment_by_name(identity)
+        assert (found.tags, len(found.schedules)) == ([], 0)
 
 
 def test_a_schedule(service, context, name):

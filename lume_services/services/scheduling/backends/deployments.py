@@ -12,6 +12,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from prefect import Flow
+from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentScheduleUpdate
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
@@ -87,8 +88,12 @@ class Registration:
         """The environment variables with which the flow travels."""
         return self.flow.environment() if isinstance(self.flow, TravellingFlow) else {}
 
-    def apply(self, client: SyncPrefectClient) -> bool:
+    def apply(self, client: SyncPrefectClient, *, only_code: bool = False) -> bool:
         """Make the deployment what this says, and return whether anything changed.
+
+        Args:
+            client: Of the server.
+            only_code: Leave the tags, the description and the schedules of one that is there as they are.
 
         Raises:
             NotAFlowError: As `entrypoint`.
@@ -98,8 +103,12 @@ class Registration:
             found = client.read_deployment_by_name(self.name)
         except ObjectNotFound:
             found = None
-        if found is not None and _differences(wanted, found) == []:
-            return False
+        if found is not None:
+            if only_code:
+                wanted.tags, wanted.description = list(found.tags), found.description
+                wanted.schedules = _schedules_of(found)
+            if _differences(wanted, found) == []:
+                return False
         wanted.apply(_sync=True)  # type: ignore[call-arg]
         return True
 
@@ -196,6 +205,13 @@ def _differences(wanted: RunnerDeployment, found: DeploymentResponse) -> list[st
     if schedules != [_schedule(one.schedule) for one in found.schedules]:
         different.append("schedule")
     return different
+
+
+def _schedules_of(
+    found: DeploymentResponse,
+) -> list[DeploymentScheduleCreate | DeploymentScheduleUpdate]:
+    fields = DeploymentScheduleCreate.model_fields.keys()
+    return [DeploymentScheduleCreate(**one.model_dump(include=set(fields))) for one in found.schedules]
 
 
 def _plain(value: Any) -> Any:

@@ -7,12 +7,13 @@ import threading
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakValueDictionary
 
 from prefect import Flow
 from pydantic import SecretStr
 from typing_extensions import override
 
-from lume_services.errors import BackendError, FlowNotFoundError, choose_from
+from lume_services.errors import BackendError, FlowNotFoundError, RunNotFoundError, choose_from
 from lume_services.services.scheduling.api import PrefectAPI, connect
 from lume_services.services.scheduling.backends.local_run import LocalRun
 from lume_services.services.scheduling.base import DEFAULT_PROJECT, Backend, require_flow, value_of
@@ -58,6 +59,7 @@ class LocalBackend(Backend):
         self._run_config = self.run_config_type.of(run_config, name="LUME_RUN_CONFIG")
         self._connection: PrefectAPI | None = None
         self._lock = threading.Lock()
+        self._runs: WeakValueDictionary[str, LocalRun] = WeakValueDictionary()
         self._projects: dict[str, dict[str, tuple[Flow[..., Any], frozenset[str]]]] = {DEFAULT_PROJECT: {}}
 
     @override
@@ -143,6 +145,22 @@ class LocalBackend(Backend):
         handle.execute()
         return value_of(handle, task_name)
 
+    @override
+    def find_run(self, run_id: str) -> LocalRun:
+        """Return the handle on a run of this backend that is in progress, or whose handle somebody keeps.
+
+        Raises:
+            RunNotFoundError: There is none.
+        """
+        found = self._runs.get(run_id)
+        if found is None:
+            raise RunNotFoundError(
+                f"there is no run {run_id!r} in this process.",
+                where="local backend",
+                remedy="Keep the handle that `run` returns.",
+            )
+        return found
+
     def close(self) -> None:
         """Stop the in-process API, unless a run of this process needs it; the next run starts another."""
         with self._lock:
@@ -159,7 +177,9 @@ class LocalBackend(Backend):
         found, labels = self._registered(flow) if isinstance(flow, str) else (require_flow(flow), frozenset())
         bound = bind_parameters(found, parameters)
         built = self._run_config.updated(run_config).build()
-        return LocalRun(self._api(), found, bound, replace(built, tags=built.tags | labels), task_names)
+        run = LocalRun(self._api(), found, bound, replace(built, tags=built.tags | labels), task_names)
+        self._runs[run.run_id] = run
+        return run
 
     def _registered(
         self, name: str, project_name: str | None = None

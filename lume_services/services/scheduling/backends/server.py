@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import UUID
 
 from prefect import Flow
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -27,6 +28,7 @@ from lume_services.errors import (
     PluginError,
     Problem,
     RunConfigError,
+    RunNotFoundError,
     choose_from,
 )
 from lume_services.services.scheduling.backends.deployments import (
@@ -130,30 +132,18 @@ class ServerBackend(Backend):
         version: str | None = None,
         description: str | None = None,
     ) -> str:
-        built = self._run_config.build()
-        wanted = Registration(
-            require_flow(flow),
-            project_name,
-            self.work_pool,
-            work_queue=built.work_queue,
-            tags=built.tags | frozenset(labels),
-            schedule=schedule,
-            version=version,
-            description=description,
+        tags = self._run_config.build().tags | frozenset(labels)
+        return self._registered(
+            Registration(
+                require_flow(flow),
+                project_name,
+                self.work_pool,
+                tags=tags,
+                schedule=schedule,
+                version=version,
+                description=description,
+            )
         )
-        variables = {**self._flow_variables(wanted.entrypoint), **built.job_variables}
-        if wanted.environment:
-            variables["env"] = {**variables.get("env", {}), **wanted.environment}
-        with self._server().client() as client:
-            self._ensure_work_pool(client)
-            self._results.ensure_known(client)
-            if schedule is not None:  # nobody else looks at what runs by itself
-                self._check_job(client, self.work_pool, variables)
-            changed = replace(wanted, job_variables=variables).apply(client)
-        logger.info(
-            "Flow %s %s", wanted.name, "is registered" if changed else "was registered; nothing changed"
-        )
-        return wanted.name
 
     @override
     def load_flow(self, name: str, project_name: str | None = None) -> Flow[..., Any]:
@@ -200,7 +190,8 @@ class ServerBackend(Backend):
         if isinstance(flow, str):  # what it was registered with counts, not what is configured here
             name, built = flow, given.build()
         else:
-            name, built = self.register_flow(flow), self._run_config.updated(given).build()
+            wanted = Registration(require_flow(flow), DEFAULT_PROJECT, self.work_pool)
+            name, built = self._registered(wanted, only_code=True), self._run_config.updated(given).build()
         with self._server().client() as client:
             deployment = self._deployment(client, name, None)
             schema = deployment.parameter_openapi_schema or {}
@@ -224,6 +215,18 @@ class ServerBackend(Backend):
                 if run.state is None or not run.state.is_final() or run.state.is_completed():
                     break
         return self.handle(run)
+
+    @override
+    def find_run(self, run_id: str) -> ServerRun:
+        try:
+            with self._server().client() as client:
+                return self.handle(client.read_flow_run(UUID(run_id)))
+        except (ObjectNotFound, ValueError) as error:
+            raise RunNotFoundError(
+                f"the Prefect server has no run {run_id!r}.",
+                where=self._server().url,
+                remedy="Check the id and LUME_PREFECT__API_URL; `prefect flow-run ls` lists the runs.",
+            ) from error
 
     @override
     def for_parents(self) -> Backend:
@@ -264,6 +267,24 @@ class ServerBackend(Backend):
             if self._connection is None or not self._connection.serves():
                 self._connection = ServerAPI(self._api_url, self._auth_string)
             return self._connection
+
+    def _registered(self, wanted: Registration, *, only_code: bool = False) -> str:
+        """Register a flow with the run config that all runs have, and return its id."""
+        built = self._run_config.build()
+        variables = {**self._flow_variables(wanted.entrypoint), **built.job_variables}
+        if wanted.environment:
+            variables["env"] = {**variables.get("env", {}), **wanted.environment}
+        with self._server().client() as client:
+            self._ensure_work_pool(client)
+            self._results.ensure_known(client)
+            if wanted.schedule is not None:  # nobody else looks at what runs by itself
+                self._check_job(client, self.work_pool, variables)
+            complete = replace(wanted, work_queue=built.work_queue, job_variables=variables)
+            changed = complete.apply(client, only_code=only_code)
+        logger.info(
+            "Flow %s %s", wanted.name, "is registered" if changed else "was registered; nothing changed"
+        )
+        return wanted.name
 
     def _variables_of(self, run: FlowRun) -> dict[str, Any]:
         """Return the job variables of a run, those of its deployment among them."""
