@@ -19,6 +19,8 @@ Values = Mapping[str, Mapping[str, Any]]
 
 # Prefect takes these names of parameters for itself.
 _RESERVED = ("return_state", "wait_for")
+# Pydantic warns of names that begin so.
+_PROTECTED = ("model_dump", "model_validate")
 
 
 class InputForm:
@@ -96,7 +98,7 @@ def _parameter_names(steps: Iterable[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for step in steps:
         name = re.sub(r"\W", "_", step)
-        name = name if name[0].isalpha() else f"step_{name}"
+        name = name if name[0].isalpha() and not name.startswith(_PROTECTED) else f"step_{name}"
         while (
             name in names.values() or keyword.iskeyword(name) or name in _RESERVED or hasattr(BaseModel, name)
         ):
