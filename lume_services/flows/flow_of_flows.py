@@ -237,7 +237,7 @@ class FlowOfFlows:
             BackendError: The backend has no schedules.
         """
         from lume_services.config import current_context
-        from lume_services.flows.graph import graph_text
+        from lume_services.flows.pictures.graph import graph_text
         from lume_services.services.scheduling import DEFAULT_PROJECT
 
         registered: str = (

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from prefect import Flow
 from pydantic.fields import FieldInfo
 
-from lume_services.flows.annotations import type_hints, type_name
+from lume_services.flows.checks.annotations import type_hints, type_name
 
 _AWAITED = (collections.abc.Awaitable, collections.abc.Coroutine)
 _ITERATED = (

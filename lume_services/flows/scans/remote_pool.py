@@ -20,7 +20,7 @@ from lume_services.errors import (
     RunNotStartedError,
 )
 from lume_services.flows.check import CheckedSpec
-from lume_services.flows.findings import Findings
+from lume_services.flows.checks.findings import Findings
 from lume_services.flows.scans.job import Chunk, FailedPoint, Job, Progress, progress_of, to_text
 from lume_services.flows.scans.pool import Finished, Part, Planned, Pool
 from lume_services.flows.scans.remote import scan_chunk

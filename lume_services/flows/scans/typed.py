@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from lume_services.errors import Problem, SpecError, choose_from
-from lume_services.flows.annotations import type_name
+from lume_services.flows.checks.annotations import type_name
 from lume_services.flows.scans.axes import SUMMARY, Axis, Span, Values, Written, guess
 from lume_services.flows.signature import Parameter, Signature
 from lume_services.flows.spec import StepSpec

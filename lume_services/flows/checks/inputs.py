@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from lume_services.errors import choose_from
-from lume_services.flows.annotations import type_name
+from lume_services.flows.checks.annotations import type_name
+from lume_services.flows.checks.findings import Findings
 from lume_services.flows.document import Loc
-from lume_services.flows.findings import Findings
 from lume_services.flows.parse import Steps
 from lume_services.flows.signature import Signature
 from lume_services.flows.spec import StepSpec
