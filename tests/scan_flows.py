@@ -129,6 +129,15 @@ def noted(x: float, folder: str, seconds: float = 0.0) -> float:
 
 
 @flow
+def held(x: float, at: float, folder: str) -> float:
+    """At one point, wait for a file `go`."""
+    end = time.monotonic() + 120
+    while x == at and not Path(folder, "go").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    return x
+
+
+@flow
 def kills_its_process(x: float, at: float) -> float:
     if x == at:
         os.kill(os.getpid(), signal.SIGKILL)
