@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from lume_services.flows import FlowOfFlows, StepEvent
+from lume_services.flows import FlowOfFlows, FlowOfFlowsRun, StepEvent
 
 WIDTH = 10
 STEPS = ["source", *(f"arm-{number}" for number in range(WIDTH)), "sink"]
@@ -58,6 +58,18 @@ def spec() -> dict:
 
 def diamond() -> FlowOfFlows:
     return FlowOfFlows.from_yaml(spec(), flows=[source, arm, sink])
+
+
+def ran(run: FlowOfFlowsRun) -> set[str]:
+    return {step for step, event in run.steps.items() if event.state == "completed"}
+
+
+def reused(run: FlowOfFlowsRun) -> set[str]:
+    return {step for step, event in run.steps.items() if event.state == "reused"}
+
+
+def why(run: FlowOfFlowsRun, step: str) -> str:
+    return str(run.steps[step].why)
 
 
 def die_after(step: str) -> None:

@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -49,9 +50,9 @@ def tasks_of(flow: Flow[..., Any]) -> TasksOfFlow:
 
 @dataclass(frozen=True)
 class Code:
-    """Statements, what the names in them stand for, and the package that they are in."""
+    """Statements or parts of them, what the names in them stand for, and the package that they are in."""
 
-    statements: Sequence[ast.stmt]
+    statements: Sequence[ast.AST]
     names: Mapping[str, Any]
     package: str | None
 
@@ -76,11 +77,12 @@ class CodeReader:
     def function(self, function: Any) -> None:
         """Read a function."""
         function = inspect.unwrap(function)
-        body = _body_of(function)
-        if body is None:
+        definition = definition_of(function)
+        if definition is None:
             self.found.complete = False
         else:
-            self.read(Code(body, _names_of(function), function.__globals__.get("__package__")))
+            body = [definition.body] if isinstance(definition, ast.Lambda) else definition.body
+            self.read(code_in(function, body))
 
     def read(self, code: Code) -> None:
         """Read statements, and follow the names in them."""
@@ -88,7 +90,7 @@ class CodeReader:
             if isinstance(node, ast.Call):
                 self.call(node, code.names)
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                if any("task" in _called(decorator) for decorator in node.decorator_list):
+                if any("task" in called(decorator) for decorator in node.decorator_list):
                     self.found.tasks.setdefault(node.name, None)
             elif isinstance(node, ast.Import):
                 for alias in node.names:
@@ -103,10 +105,10 @@ class CodeReader:
 
     def call(self, node: ast.Call, names: Mapping[str, Any]) -> None:
         """Take note of a call by which a task is named, or could be found."""
-        called = _called(node)
-        if called in _DYNAMIC or (called == "getattr" and node.args and _module_at(node.args[0], names)):
+        name = called(node)
+        if name in _DYNAMIC or (name == "getattr" and node.args and module_at(node.args[0], names)):
             self.found.complete = False
-        for keyword in node.keywords if called in ("task", "with_options") else ():
+        for keyword in node.keywords if name in ("task", "with_options") else ():
             if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
                 self.found.tasks.setdefault(str(keyword.value.value), None)
             elif keyword.arg in ("name", None):
@@ -121,15 +123,15 @@ class CodeReader:
                     self.value(value)
         elif name.partition(".")[0] == self.package and name not in self.seen:
             self.seen.add(name)
-            statements = statements_of(name)
-            if statements is None:
+            code = code_of(name)
+            if code is None:
                 self.found.complete = False
             else:
-                self.read(Code(statements, {}, name.rpartition(".")[0] or None))
+                self.read(code)
 
     def attribute(self, node: ast.Attribute, names: Mapping[str, Any]) -> None:
         """Follow `module.task`, and no other attribute: reading one may run code."""
-        owner = _module_at(node.value, names)
+        owner = module_at(node.value, names)
         if owner is not None and hasattr(owner, node.attr):
             self.value(getattr(owner, node.attr))
 
@@ -176,28 +178,45 @@ class CodeReader:
         return module.partition(".")[0] == self.package and not LIBRARY.match(module)
 
 
-def has_source(function: Any) -> bool:
-    """Return whether the code of a function can be read."""
-    return _body_of(function) is not None
-
-
-def _body_of(function: Any) -> list[ast.stmt] | None:
+def definition_of(function: Any) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | None:
+    """Return how a function is defined; None if its source cannot be read, or has several of the kind."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
         return None
     first = tree.body[0]
-    return first.body if isinstance(first, ast.FunctionDef | ast.AsyncFunctionDef) else None
+    if isinstance(first, ast.FunctionDef | ast.AsyncFunctionDef):
+        return first
+    lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
+    return lambdas[0] if len(lambdas) == 1 else None
 
 
-def statements_of(module: str) -> list[ast.stmt] | None:
+def code_in(function: Any, statements: Sequence[ast.AST]) -> Code:
+    """Return a part of the definition of a function, with what the names there stand for."""
+    return Code(statements, _names_of(function), function.__globals__.get("__package__"))
+
+
+def code_of(module: str) -> Code | None:
     """Return the code of a module by its name, without importing it; None if it cannot be read."""
     try:
-        spec = find_spec(module)
-        origin = spec.origin if spec and spec.has_location else None
-        return ast.parse(Path(origin).read_bytes()).body if origin else None
+        spec = _spec_of(module)
+        if spec is None or spec.origin is None or not spec.has_location:
+            return None
+        return Code(ast.parse(Path(spec.origin).read_bytes()).body, {}, spec.parent or None)
     except (ImportError, OSError, SyntaxError, ValueError):
         return None
+
+
+def _spec_of(module: str) -> ModuleSpec | None:
+    """Find a module, without importing the packages that it is in."""
+    name, *parts = module.split(".")
+    spec = find_spec(name)
+    for part in parts:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        name = f"{name}.{part}"
+        spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    return spec
 
 
 def _names_of(function: Any) -> dict[str, Any]:
@@ -210,16 +229,17 @@ def _names_of(function: Any) -> dict[str, Any]:
     return names
 
 
-def _called(node: ast.expr) -> str:
+def called(node: ast.expr) -> str:
     """Return the last name of a call or a decorator: `task` for `@prefect.task(retries=1)`."""
     function = node.func if isinstance(node, ast.Call) else node
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
-def _module_at(node: ast.expr, names: Mapping[str, Any]) -> ModuleType | None:
+def module_at(node: ast.expr, names: Mapping[str, Any]) -> ModuleType | None:
+    """Return the module that an expression like `package.module` stands for; None if it is none."""
     found: Any = None
     if isinstance(node, ast.Name):
         found = names.get(node.id)
     elif isinstance(node, ast.Attribute):
-        found = getattr(_module_at(node.value, names), node.attr, None)
+        found = getattr(module_at(node.value, names), node.attr, None)
     return found if isinstance(found, ModuleType) else None

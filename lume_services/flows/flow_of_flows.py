@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lume_services.errors import FlowFailedError, Problem, RunTimeoutError, StepFailedError
+from lume_services.errors import FlowFailedError, LUMEServicesError, Problem, RunTimeoutError, StepFailedError
 from lume_services.flows.events import Observer, StepEvent
 from lume_services.flows.plan import Plan
 from lume_services.flows.runs.request import LATEST, RunRequest, steps_again
@@ -147,6 +147,8 @@ class FlowOfFlows:
             RunNotFoundError: There is no run to resume.
             StepFailedError: A step failed. The steps that ran beside it were left to finish; no other was
                 started. Its cause is the error of the step's flow.
+            ResultsDBError: The results store is away, or may only be read; no step has run.
+            RunTakenOverError: Another process carries on the run.
         """
         from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
 
@@ -318,14 +320,15 @@ class FlowOfFlows:
 
 
 def _result_of(handle: RunHandle) -> Any:
-    """Return the value of the run, or raise the error of its step; Ctrl-C ends the run."""
+    """Return the value of the run, or raise what ended it: its step, or its records; Ctrl-C ends the run."""
     try:
         return handle.result()
     except FlowFailedError as error:
         failed = error.__cause__
-        if not isinstance(failed, StepFailedError):
+        if not isinstance(failed, LUMEServicesError):
             raise
-        failed.whole_run_id = handle.run_id
+        if isinstance(failed, StepFailedError):
+            failed.whole_run_id = handle.run_id
         raise failed from failed.__cause__
     except KeyboardInterrupt:
         handle.cancel()

@@ -1,116 +1,22 @@
 """Runs that go on where earlier ones ended: what runs again, and why."""
 
-import os
-import subprocess
 import sys
 import textwrap
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import resume_flows
-from prefect import flow, task
+from prefect import flow
 from pydantic import SecretStr
+from resume_flows import ran, reused, why
 
 from lume_services.errors import RunNotFoundError, SpecError, StepFailedError
-from lume_services.files import TextFile, load_reference
 from lume_services.flows import FlowOfFlows
-from lume_services.results import Result
-from lume_services.tasks import save_db_result, save_file
 
 HERE = Path(__file__).parent.parent
 
-
-def ran(run: Any) -> set[str]:
-    return {step for step, event in run.steps.items() if event.state == "completed"}
-
-
-def reused(run: Any) -> set[str]:
-    return {step for step, event in run.steps.items() if event.state == "reused"}
-
-
-def why(run: Any, step: str) -> str:
-    return str(run.steps[step].why)
-
-
-@pytest.fixture
-def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
-    """The steps that ran, in their order, in this process and in others."""
-    file = tmp_path / "counter"
-    monkeypatch.setenv("RESUME_COUNTER", str(file))
-    return lambda: file.read_text("utf-8").split()
-
-
-def in_another_process(*arguments: str, home: Path, **further: str) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "LUME_HOME": str(home), "PYTHONPATH": str(HERE), **further}
-    return subprocess.Popen([sys.executable, *arguments], env=environment, stderr=subprocess.DEVNULL)
-
-
-# killed ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("step", resume_flows.STEPS)
-def test_a_killed_run_goes_on_with_exactly_the_missing_steps(step, lume_context, tmp_path, counter):
-    process = in_another_process(
-        str(HERE / "resume_flows.py"), step, home=tmp_path / "lume", PREFECT_LOGGING_LEVEL="CRITICAL"
-    )
-    assert process.wait(60) == -9
-    done = resume_flows.STEPS[: resume_flows.STEPS.index(step) + 1]
-    assert counter() == done
-
-    run = resume_flows.diamond().run(resume="latest")
-    assert reused(run) == set(done)
-    assert ran(run) == set(resume_flows.STEPS) - set(done)
-    assert sorted(counter()) == sorted(resume_flows.STEPS)
-    assert run.results["sink"] == sum(1.0 + number for number in range(resume_flows.WIDTH))
-
-
-def test_two_resumes_at_once_do_the_work_once(lume_context, tmp_path, counter, monkeypatch):
-    (tmp_path / "slow.py").write_text(
-        textwrap.dedent("""
-            import os, time
-            from prefect import flow
-            from resume_flows import count
-            from lume_services.flows import FlowOfFlows
-
-            @flow
-            def slow() -> str:
-                if os.environ.get("FAILS"):
-                    raise ValueError("not yet")
-                count("slow")
-                time.sleep(1)
-                return "done"
-
-            if __name__ == "__main__":
-                spec = {"name": "once", "composing_flows": [{"name": "slow"}]}
-                composed = FlowOfFlows.from_yaml(spec, [slow])
-                run = composed.run(resume=None if os.environ.get("FAILS") else "latest")
-                print(run.results["slow"], run.steps["slow"].state)
-        """)
-    )
-    script, home = str(tmp_path / "slow.py"), tmp_path / "lume"
-    assert in_another_process(script, home=home, FAILS="yes").wait(60) == 1
-    environment = {**os.environ, "LUME_HOME": str(home), "PYTHONPATH": str(HERE)}
-    both = [
-        subprocess.Popen(
-            [sys.executable, script], env=environment, stdout=subprocess.PIPE, text=True, stderr=-3
-        )
-        for _ in range(2)
-    ]
-    told = sorted(process.communicate(timeout=90)[0].strip() for process in both)
-    assert told == ["done completed", "done reused"]
-    assert counter() == ["slow"]
-
-
-# what has changed -----------------------------------------------------------------------------------
-
 FLOWS = """
     from prefect import flow, task
-from pydantic import SecretStr
     from resume_flows import count
 
     OFFSET = 10
@@ -283,180 +189,6 @@ def test_a_failed_step_runs_again(changing):
     assert reused(run) >= {"track"}
     assert why(run, "fit") == "it failed before"
     assert why(run, "report") == "it has not run before"
-
-
-def test_a_retried_run_goes_on_by_itself(lume_context):
-    attempts: list[str] = []
-
-    @flow
-    def sure() -> int:
-        attempts.append("sure")
-        return 1
-
-    @flow
-    def shaky(x: int) -> int:
-        attempts.append("shaky")
-        if len(attempts) < 4:
-            raise ValueError("not yet")
-        return x + 1
-
-    spec = {
-        "name": "retried",
-        "composing_flows": [
-            {"name": "sure"},
-            {"name": "shaky", "mapped_parameters": {"x": {"parent_flow_name": "sure"}}},
-        ],
-    }
-    run = FlowOfFlows.from_yaml(spec, [sure, shaky]).run(retries=3)
-    assert attempts == ["sure", "shaky", "shaky", "shaky"]
-    assert run.results == {"sure": 1, "shaky": 2}
-
-
-def test_of_two_hundred_steps_of_a_retried_run_each_has_its_own_value(lume_context):
-    """Prefect takes the subflows of a retry for the earlier ones by the order in which they start."""
-    failing = set(range(0, 200, 7))
-    lock = threading.Lock()
-
-    @flow
-    def square(x: int) -> int:
-        time.sleep(0.001 * (x * 7919 % 13))
-        with lock:
-            if x in failing:
-                failing.remove(x)
-                raise ValueError("not yet")
-        return x * x
-
-    steps = [{"name": "square", "alias": f"square-{x}", "parameters": {"x": x}} for x in range(200)]
-    composed = FlowOfFlows.from_yaml({"name": "many", "composing_flows": steps}, [square])
-    run = composed.run(retries=40)
-    assert run.results == {f"square-{x}": x * x for x in range(200)}
-
-
-# what the values are --------------------------------------------------------------------------------
-
-
-def saving(tmp_path: Path) -> FlowOfFlows:
-    @flow
-    def write(text: str = "hello") -> dict[str, Any]:
-        return save_file(text, filename=str(tmp_path / "a.txt"), file_type=TextFile)
-
-    @flow
-    def store(reference: dict[str, Any]) -> dict[str, Any]:
-        text = load_reference(reference).read()
-        return save_db_result(Result(project_name="saved", outputs={"text": text}))
-
-    spec = {
-        "name": "saving",
-        "composing_flows": [
-            {"name": "write"},
-            {"name": "store", "mapped_parameters": {"reference": {"parent_flow_name": "write"}}},
-        ],
-    }
-    return FlowOfFlows.from_yaml(spec, [write, store])
-
-
-def test_a_step_runs_again_whose_file_is_gone_or_changed(lume_context, tmp_path):
-    composed = saving(tmp_path)
-    composed.run()
-    assert reused(composed.run(resume="latest")) == {"write", "store"}
-    (tmp_path / "a.txt").unlink()
-    run = composed.run(resume="latest")
-    assert ran(run) == {"write"}
-    assert why(run, "write").startswith("what it gave is not there any more: ")
-    (tmp_path / "a.txt").write_text("edited")
-    run = composed.run(resume="latest")
-    assert ran(run) == {"write"}
-    assert "is not the one that was written" in why(run, "write")
-
-
-def test_a_step_runs_again_whose_result_is_gone(lume_context, tmp_path):
-    composed = saving(tmp_path)
-    composed.run()
-    lume_context.results_db_service().delete(collection="saved", query={})
-    run = composed.run(resume="latest")
-    assert ran(run) == {"store"}
-    assert why(run, "store").startswith("what it gave is not there any more: ")
-
-
-def test_a_value_comes_back_as_it_was(lume_context):
-    image = np.arange(120_000.0).reshape(400, 300)
-
-    @flow
-    def shoot() -> dict[str, Any]:
-        return {"image": image, "pixel": (3, 4), "name": b"OTR"}
-
-    @flow
-    def shape(shot: Any) -> tuple[str, tuple[int, int]]:
-        return type(shot["image"]).__name__, shot["pixel"]
-
-    mapped = {"shot": {"parent_flow_name": "shoot"}}
-    spec = {
-        "name": "a",
-        "composing_flows": [{"name": "shoot"}, {"name": "shape", "mapped_parameters": mapped}],
-    }
-    composed = FlowOfFlows.from_yaml(spec, [shoot, shape])
-    first = composed.run()
-    again = composed.run(resume=first.run_id)
-    assert reused(again) == {"shoot", "shape"}
-    np.testing.assert_array_equal(again.results["shoot"]["image"], image)
-    assert type(again.results["shoot"]["image"]) is np.ndarray
-    assert again.results["shape"] == ("ndarray", (3, 4))
-    # What a reused step gives is the same to the steps after it.
-    assert composed.run(only="shape").results["shape"] == ("ndarray", (3, 4))
-
-
-def test_a_value_that_cannot_be_stored_is_no_obstacle(lume_context):
-    @flow
-    def opaque() -> Any:
-        return threading.Lock()
-
-    @flow
-    def use(lock: Any) -> bool:
-        return bool(lock.acquire(blocking=False))
-
-    mapped = {"lock": {"parent_flow_name": "opaque"}}
-    spec = {
-        "name": "a",
-        "composing_flows": [{"name": "opaque"}, {"name": "use", "mapped_parameters": mapped}],
-    }
-    composed = FlowOfFlows.from_yaml(spec, [opaque, use])
-    assert composed.run().results["use"] is True
-    run = composed.run(resume="latest")
-    assert ran(run) == {"opaque", "use"}
-    assert "its value could not be stored" in why(run, "opaque")
-    assert "its parameter 'lock' cannot be compared" in why(run, "use")
-
-
-def test_the_value_of_a_task_is_taken_too(lume_context):
-    calls: list[int] = []
-
-    @task
-    def inner(x: int) -> int:
-        calls.append(x)
-        return x + 1
-
-    @flow
-    def outer() -> int:
-        return inner(1) + inner(2)
-
-    @flow
-    def last(values: list[int], total: int) -> int:
-        return sum(values) - total
-
-    mapped = {
-        "values": {"parent_flow_name": "outer", "parent_task_name": "inner"},
-        "total": {"parent_flow_name": "outer"},
-    }
-    spec = {
-        "name": "a",
-        "composing_flows": [{"name": "outer"}, {"name": "last", "mapped_parameters": mapped}],
-    }
-    composed = FlowOfFlows.from_yaml(spec, [outer, last])
-    composed.run()
-    run = composed.run(only="last")
-    assert reused(run) == {"outer"}
-    assert run.results["last"] == 0
-    assert calls == [1, 2]
 
 
 # which run ------------------------------------------------------------------------------------------

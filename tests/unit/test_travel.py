@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prefect import flow
 
@@ -60,9 +60,9 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=VALUES)
-def test_a_spec_arrives_as_it_was_sent(value):
+def test_a_spec_arrives_as_it_was_sent(value, lume_context):
     with pytest.MonkeyPatch.context() as monkeypatch:
         text = sent(FlowOfFlows.from_yaml(spec_of(value), [take]), monkeypatch)
         assert set(text) <= SAFE
@@ -91,7 +91,7 @@ def test_no_module_has_it():
         importable_name_of(f"lume_services.flows.jobs.{PREFIX}abc")
 
 
-def test_a_flow_that_no_other_process_could_import():
+def test_a_flow_that_no_other_process_could_import(lume_context):
     @flow
     def take(value: Any = None) -> Any:
         return value
@@ -100,7 +100,7 @@ def test_a_flow_that_no_other_process_could_import():
         FlowOfFlows.from_yaml(spec_of(1), [take]).as_flow().environment()
 
 
-def test_a_spec_that_is_too_large_for_a_variable():
+def test_a_spec_that_is_too_large_for_a_variable(lume_context):
     values = np.random.default_rng(1).normal(size=20_000).tolist()
     with pytest.raises(
         BackendError, match="spec 'travelling': the spec is too large to travel: .*into files"

@@ -15,6 +15,7 @@ from lume_services.results.plain import loaded
 from lume_services.services.results import ResultsDBService
 from lume_services.services.results.service import INTERNAL
 from lume_services.values import encode
+from lume_services.values.blobs import Blob
 
 RUNS = f"{INTERNAL}runs"
 STEPS = f"{INTERNAL}steps"
@@ -244,9 +245,16 @@ class RunRecords:
         return RunNotFoundError(f"{what}{of_spec} in the results store.", remedy=remedy)
 
 
+class _Nowhere:
+    """Takes large arrays without a copy, where a value is only tried."""
+
+    def put(self, blob: Blob) -> None:
+        """Leave it."""
+
+
 def _can_be_stored(value: Any) -> bool:
     try:
-        encode(value)
+        encode(value, sink=_Nowhere())
     except EncodeError:
         return False
     return True
