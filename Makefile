@@ -30,7 +30,7 @@ test: $(VENV)/.dev  ## install, and run all tests
 test-kubernetes: export LUME_TEST_KUBERNETES_BIN ?= $(abspath ../infra/kubernetes/bin)
 test-kubernetes: export LUME_TEST_REQUIRE_SERVICES := 1
 test-kubernetes: $(VENV)/.dev  ## the tests of backends on a real Kubernetes cluster, started here; as root
-	$(BIN)/python -m pytest tests/contract/backends -k cluster
+	$(BIN)/python -m pytest tests/contract/backends -k "cluster or table or (swap_matrix and local)"
 
 lint: $(VENV)/.dev  ## formatting, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from prefect import flow, get_run_logger, task
+from pydantic import SecretStr
 
 
 @task
@@ -39,6 +40,11 @@ def failing():
 @flow
 def surroundings(names: list[str]):
     return {name: os.environ.get(name) for name in names}
+
+
+@flow
+def login(password: SecretStr):
+    return len(password.get_secret_value())
 
 
 @flow

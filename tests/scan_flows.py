@@ -18,6 +18,11 @@ from lume_services.tasks import load_file, save_db_result, save_file
 
 
 @flow
+def same(x: float) -> float:
+    return x
+
+
+@flow
 def square(x: float) -> float:
     return x * x
 
@@ -40,8 +45,10 @@ def double(value: float) -> float:
 
 
 @task
-def fail(value: float) -> float:
-    raise RuntimeError(f"no {value}")
+def refuse(value: float, at: float) -> float:
+    if value == at:
+        raise RuntimeError(f"no {value}")
+    return value
 
 
 @flow
@@ -57,8 +64,8 @@ def gives_a_future(x: float) -> Any:
 
 
 @flow
-def gives_a_failed_future(x: float) -> Any:
-    return fail.submit(x)
+def gives_a_failed_future(x: float, at: float) -> Any:
+    return refuse.submit(x, at)
 
 
 @flow
@@ -78,8 +85,8 @@ def at_the_third_time(x: float, folder: str) -> float:
 
 
 @flow(timeout_seconds=0.1)
-def too_slow(x: float) -> float:
-    time.sleep(0.5)
+def too_slow(x: float, at: float) -> float:
+    time.sleep(0.5 if x == at else 0)
     return x
 
 
@@ -100,8 +107,8 @@ def image(n: int) -> np.ndarray:
 
 
 @flow
-def cannot_be_stored(x: float) -> Any:
-    return {"it": lambda: x} if x == 2 else x
+def cannot_be_stored(x: float, at: float) -> Any:
+    return {"it": lambda: x} if x == at else x
 
 
 @flow
@@ -122,6 +129,15 @@ def noted(x: float, folder: str, seconds: float = 0.0) -> float:
 
 
 @flow
+def held(x: float, at: float, folder: str) -> float:
+    """At one point, wait for a file `go`."""
+    end = time.monotonic() + 120
+    while x == at and not Path(folder, "go").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    return x
+
+
+@flow
 def kills_its_process(x: float, at: float) -> float:
     if x == at:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -129,5 +145,7 @@ def kills_its_process(x: float, at: float) -> float:
 
 
 @flow
-def leaves(x: float) -> float:
-    raise SystemExit(3)
+def leaves(x: float, at: float) -> float:
+    if x == at:
+        raise SystemExit(3)
+    return x

@@ -66,7 +66,10 @@ def scan(
     values: SetOption = None,
     params: ParamsOption = None,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes. Default: one for each core.")
+        int | None,
+        typer.Option(
+            "--workers", min=1, help="Processes or jobs at once. Default: one for each core; 4 jobs."
+        ),
     ] = None,
     collection: Annotated[
         str | None, typer.Option("--collection", help="Where to store the results. Default: PROJECT.scan.")

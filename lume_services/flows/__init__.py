@@ -2,8 +2,9 @@
 
 from lume_services.flows.events import Observer, StepEvent
 from lume_services.flows.flow_of_flows import FlowOfFlows, FlowOfFlowsRun
-from lume_services.flows.graph import graph_data, graph_mermaid, graph_text
 from lume_services.flows.load import load_spec
+from lume_services.flows.pictures.graph import graph_data, graph_mermaid, graph_text
+from lume_services.flows.pictures.svg import graph_svg
 from lume_services.flows.plan import Edge, Plan
 from lume_services.flows.spec import (
     DBMappedParameter,
@@ -13,7 +14,6 @@ from lume_services.flows.spec import (
     Spec,
     StepSpec,
 )
-from lume_services.flows.svg import graph_svg
 
 __all__ = [  # noqa: RUF022
     "FlowOfFlows",

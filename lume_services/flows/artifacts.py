@@ -17,7 +17,7 @@ from prefect.utilities.urls import url_for
 from lume_services.errors import LUMEServicesError
 from lume_services.files import load_reference
 from lume_services.flows.events import StepEvent
-from lume_services.flows.graph import graph_mermaid, graph_text
+from lume_services.flows.pictures.graph import graph_mermaid, graph_text
 from lume_services.flows.plan import Plan
 from lume_services.flows.runs.status import StepStatus
 from lume_services.services.scheduling.standin import running_stand_in

@@ -10,11 +10,11 @@ from typing import Any
 from prefect import Flow
 
 from lume_services.errors import Problem, RunConfigError
-from lume_services.flows.check_flows import check_flows
-from lume_services.flows.check_graph import check_graph
+from lume_services.flows.checks.findings import Findings
+from lume_services.flows.checks.flows import check_flows
+from lume_services.flows.checks.graph import check_graph
+from lume_services.flows.checks.inputs import check_values
 from lume_services.flows.document import Document, read_document
-from lume_services.flows.findings import Findings
-from lume_services.flows.inputs import check_values
 from lume_services.flows.parse import parse
 from lume_services.flows.resolve import resolve_flows
 from lume_services.flows.signature import Signature, signature_of

@@ -161,10 +161,16 @@ class Execution:
             project_name=spec.project_name,
             spec=document.data,
             folder=str(document.folder) if document.folder else None,
-            parameters=self._request.parameters,
+            parameters={
+                step: self._without_secrets(step, values) for step, values in self._request.parameters.items()
+            },
             backend=str(current_context().settings().backend),
             provenance=Provenance.here().model_dump(exclude_none=True),
         )
+
+    def _without_secrets(self, step: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        known = self._checked.signatures[step].parameters
+        return {name: value for name, value in values.items() if not (name in known and known[name].secret)}
 
     def _run_all(self, values: Mapping[str, Mapping[str, Any]]) -> list[StepFailedError]:
         order = TopologicalSorter(self._parents)
@@ -231,7 +237,8 @@ class Execution:
         else:
             mapped = {edge.parameter for edge in self._plan.into(step.name)}
             bound = bind_parameters(flow, parameters)
-            step.given = {name: value for name, value in bound.items() if name not in mapped}
+            given = {name: value for name, value in bound.items() if name not in mapped}
+            step.given = self._without_secrets(step.name, given)
             self._news.put((step, "running"))
             self._run_flow(step, flow, parameters)
 

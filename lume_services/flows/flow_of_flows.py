@@ -239,7 +239,7 @@ class FlowOfFlows:
             BackendError: The backend has no schedules.
         """
         from lume_services.config import current_context
-        from lume_services.flows.graph import graph_text
+        from lume_services.flows.pictures.graph import graph_text
         from lume_services.services.scheduling import DEFAULT_PROJECT
 
         registered: str = (
@@ -267,10 +267,11 @@ class FlowOfFlows:
         workers: int | None = None,
         collection: str | None = None,
     ) -> Scan:
-        """Return a scan: an iterator that runs all steps at each point, in processes of this machine.
+        """Return a scan: an iterator that runs all steps at each point.
 
-        A point runs once: the same scan, begun again, runs what is missing and what failed. Nothing runs
-        before the first point is asked for.
+        On the local backend, that is in processes of this machine, elsewhere in jobs of the work pool, which
+        write to the results store. A point runs once: the same scan, begun again, runs what is missing and
+        what failed. Nothing runs before the first point is asked for.
 
         Args:
             over: The axes by parameter, as `{"track.k1": "-10:10:41", "beam.charge": [1e-12, 2e-12]}`:
@@ -280,13 +281,13 @@ class FlowOfFlows:
             random: Take so many random samples.
             sobol: Take so many samples of a Sobol' sequence.
             seed: Of the samples.
-            workers: The number of processes; by default one for each core.
+            workers: The number of processes, by default one for each core; or of jobs at the same time, by
+                default 4.
             collection: Where to store the results; by default `PROJECT.scan`.
 
         Raises:
-            SpecError: The axes or the values do not fit; nothing has run.
+            SpecError: The axes or the values do not fit, or a step wants a job of its own; nothing has run.
             NotAFlowError: A flow is defined where no other process can import it from.
-            BackendError: The configured backend has no scans.
         """
         from lume_services.flows.scans.points import Design
         from lume_services.flows.scans.scan import scan_of

@@ -68,7 +68,9 @@ def kept(flow: Flow[..., Any]) -> JobFlow:
     vars(job).update(vars(flow))
     job.checks_parameters, job.should_validate_parameters = flow.should_validate_parameters, True
     job.persist_result = True
-    job.result_storage = flow.result_storage or f"{RunResultStorage.get_block_type_slug()}/{filesystem}"
+    # By its class: to find it by a name, Prefect imports all the packages that extend it.
+    ours: Any = RunResultStorage.load(filesystem, _sync=True)  # type: ignore[call-arg]
+    job.result_storage = flow.result_storage or ours
     job.result_serializer = flow.result_serializer or RunResultSerializer()
     return job
 

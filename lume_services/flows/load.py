@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lume_services.flows.check_graph import check_graph
+from lume_services.flows.checks.findings import Findings
+from lume_services.flows.checks.graph import check_graph
 from lume_services.flows.document import read_document
-from lume_services.flows.findings import Findings
 from lume_services.flows.parse import parse
 from lume_services.flows.spec import Spec
 

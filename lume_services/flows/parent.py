@@ -12,7 +12,7 @@ from prefect import Flow
 from pydantic import BaseModel
 
 from lume_services.flows.check import CheckedSpec
-from lume_services.flows.inputs import group_values, input_group
+from lume_services.flows.checks.inputs import group_values, input_group
 
 Values = Mapping[str, Mapping[str, Any]]
 """Values of parameters, by step and parameter."""

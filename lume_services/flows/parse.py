@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lume_services.errors import choose_from
+from lume_services.flows.checks.findings import Findings
 from lume_services.flows.document import Document, Loc
-from lume_services.flows.findings import Findings
 from lume_services.flows.spec import MappedParameter, MapType, Spec, StepSpec
 
 Steps = dict[int, StepSpec]

@@ -16,8 +16,8 @@ from typing import Any
 from prefect import Flow
 
 from lume_services.errors import Problem, SpecError, choose_from, nearest
+from lume_services.flows.checks.findings import Findings
 from lume_services.flows.document import Loc
-from lume_services.flows.findings import Findings
 from lume_services.flows.parse import Steps
 from lume_services.flows.spec import StepSpec
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from prefect import Flow
 from pydantic.fields import FieldInfo
 
-from lume_services.flows.annotations import type_hints
+from lume_services.flows.checks.annotations import type_hints, type_name
 
 _AWAITED = (collections.abc.Awaitable, collections.abc.Coroutine)
 _ITERATED = (
@@ -36,6 +36,11 @@ class Parameter:
 
     annotation: Any
     default: Any
+
+    @property
+    def secret(self) -> bool:
+        """Whether its values are secrets, which are never stored or shown."""
+        return "Secret" in type_name(self.annotation)
 
     @property
     def required(self) -> bool:

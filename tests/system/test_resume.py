@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import flow
+from pydantic import SecretStr
 from resume_flows import ran, reused, why
 
 from lume_services.errors import RunNotFoundError, SpecError, StepFailedError
@@ -208,6 +210,23 @@ def test_errors_name_the_runs_and_steps_that_there_are(changing):
 def test_a_run_is_found_by_the_beginning_of_its_id(changing):
     first = changing.run()
     assert ran(changing.run(resume=first.run_id[:8])) == set()
+
+
+def test_secrets_are_in_no_record(lume_context):
+    @flow
+    def login(password: SecretStr, user: str = "operator") -> str:
+        return f"{user} {len(password.get_secret_value())}"
+
+    composed = FlowOfFlows.from_yaml({"name": "a", "composing_flows": [{"name": "login"}]}, [login])
+    first = composed.run({"login": {"password": "hunter2"}})
+    store = lume_context.results_db()
+    kept = repr([record for name in store.collections() for record in store.find_all(collection=name)])
+    assert "operator" in kept
+    assert "hunter2" not in kept
+    with pytest.raises(SpecError, match="'password'.*has no value"):
+        composed.run(resume=first.run_id)
+    again = composed.run({"login": {"password": "hunter2"}}, resume=first.run_id)
+    assert again.results == {"login": "operator 7"}
 
 
 def test_the_records_of_runs_are_no_results(changing, lume_context):

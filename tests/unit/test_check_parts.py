@@ -12,8 +12,8 @@ import pytest
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from lume_services.flows.annotations import type_name
-from lume_services.flows.part import NoSuchPartError, types_at
+from lume_services.flows.checks.annotations import type_name
+from lume_services.flows.checks.part import NoSuchPartError, types_at
 from lume_services.results import Result
 from lume_services.values.select import SelectionError, select
 

@@ -66,8 +66,8 @@ from types_of_values import (
 from typing_extensions import TypedDict
 
 from lume_services.files import TextFile
-from lume_services.flows.annotations import type_hints, type_name
-from lume_services.flows.compatible import misfit
+from lume_services.flows.checks.annotations import type_hints, type_name
+from lume_services.flows.checks.compatible import misfit
 
 MISFITS = [
     # plain

@@ -326,7 +326,7 @@ VALUES = st.one_of(st.floats(), st.integers(-(2**63), 2**63 - 1), st.text(), st.
 def test_work_and_progress_are_plain_text(points, error):
     chunk = Chunk(3, points)
     assert repr(chunk_of(to_text(chunk))) == repr(chunk)
-    progress = Progress(3, [0, 2], [FailedPoint(1, error, "track")], ended=True)
+    progress = Progress(3, [0, 2], [FailedPoint(1, error, "track")], rate=2.5)
     assert progress_of(to_text(progress)) == progress
 
 

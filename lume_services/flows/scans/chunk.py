@@ -11,6 +11,7 @@ from typing import Any
 
 from prefect import Flow
 from prefect.context import FlowRunContext
+from prefect.exceptions import ExternalSignal
 
 from lume_services.config import current_context
 from lume_services.errors import StepFailedError
@@ -69,35 +70,37 @@ class ChunkRunner:
         """
 
         def run_points(points: int) -> None:  # noqa: ARG001 - the number shows in the Prefect UI
-            self._run_points(chunk, tell, stop)
+            self.run_points(chunk, tell, stop)
 
         flow = Flow(run_points, name=self._checked.spec.name)
-        with importable_from(self._folder):
-            self._backend.run_and_return(
-                flow, {"points": len(chunk.points)}, {"labels": self._checked.spec.tags}
-            )
-        tell(Progress(chunk.number, ended=True))
+        self._backend.run_and_return(flow, {"points": len(chunk.points)}, {"labels": self._checked.spec.tags})
 
-    def _run_points(self, chunk: Chunk, tell: Callable[[Progress], None], stop: Event) -> None:
+    def run_points(self, chunk: Chunk, tell: Callable[[Progress], None], stop: Event) -> None:
+        """Run the points of a chunk in the flow run that this is called in; otherwise as `run`."""
         provenance = self._provenance()
         waiting: dict[int, Outcome] = {}
-        began, size = time.monotonic(), 0
+        start = began = time.monotonic()
+        size = 0
 
         def store() -> None:
             outcomes = self._store.insert(list(waiting.values()), provenance)
             tell(_progress(chunk.number, dict(zip(waiting, outcomes, strict=True))))
             waiting.clear()
 
-        for index, point in enumerate(chunk.points):
-            if stop.is_set():
-                break
-            waiting[index] = self._outcome(point)
-            size += _nbytes(waiting[index].results)
-            if time.monotonic() - began >= _SECONDS_UNTIL_STORED or size >= _BYTES_UNTIL_STORED:
-                store()
-                began, size = time.monotonic(), 0
+        with importable_from(self._folder):
+            for index, point in enumerate(chunk.points):
+                if stop.is_set():
+                    break
+                waiting[index] = self._outcome(point)
+                size += _nbytes(waiting[index].results)
+                due = chunk.one_by_one or time.monotonic() - began >= _SECONDS_UNTIL_STORED
+                if due or size >= _BYTES_UNTIL_STORED:
+                    store()
+                    began, size = time.monotonic(), 0
         if waiting:
             store()
+        rate = len(chunk.points) / max(time.monotonic() - start, 1e-6)
+        tell(Progress(chunk.number, rate=rate))
 
     def _outcome(self, point: Point) -> Outcome:
         try:
@@ -130,7 +133,7 @@ class ChunkRunner:
     def _value_of(self, name: str, run: StepRun, parameters: Mapping[str, Any]) -> Any:
         try:
             return run.run(parameters)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, ExternalSignal):  # they are for the whole
             raise
         except BaseException as error:
             where = f"step {name!r}"

@@ -89,10 +89,13 @@ class Chunk:
     Attributes:
         number: Of the chunk.
         points: The points.
+        one_by_one: Whether each is stored before the next begins. At which one a job has ended can then be
+            told.
     """
 
     number: int
     points: Sequence[Point]
+    one_by_one: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,13 +121,13 @@ class Progress:
         chunk: The number of the chunk.
         stored: The positions of the points whose results are stored.
         failed: The points that failed; they are stored, too.
-        ended: Whether this is the last of the chunk.
+        rate: The points per second of the whole chunk, when it has ended; None before.
     """
 
     chunk: int
     stored: Sequence[int] = ()
     failed: Sequence[FailedPoint] = field(default_factory=tuple)
-    ended: bool = False
+    rate: float | None = None
 
 
 def to_text(item: Job | Chunk | Progress) -> str:
@@ -146,7 +149,7 @@ def progress_of(text: str) -> Progress:
     """Return the progress from its text."""
     found = decode(loads(text))
     failed = [FailedPoint(**one) for one in found["failed"]]
-    return Progress(found["chunk"], found["stored"], failed, found["ended"])
+    return Progress(found["chunk"], found["stored"], failed, found["rate"])
 
 
 def _portable(checked: CheckedSpec) -> dict[str, Any]:

@@ -1,37 +1,18 @@
-"""The worker processes of a scan."""
+"""Where the points of a scan run: the interface of every pool, and what passes through it."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import Pipe
-from multiprocessing.connection import wait
-from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
-from lume_services.config import LUMEServicesSettings
-from lume_services.config.environment import job_environment
-from lume_services.config.problems import PREFIX, variable
-from lume_services.errors import BackendError
-from lume_services.flows.scans.job import Chunk, FailedPoint, Job, progress_of, to_text
+from lume_services.flows.scans.job import FailedPoint, Job
 from lume_services.flows.scans.points import Point
 from lume_services.flows.scans.stored import Outcome, PointStore
-from lume_services.flows.scans.worker import COMMAND, END, FATAL, READY
 from lume_services.results.provenance import Provenance
-
-_SECONDS_TO_STOP = 5.0
-_SECONDS_PER_CHUNK = 1.0
-_LARGEST_CHUNK = 500
-_CHUNKS_PER_WORKER = 2  # one runs, the next waits for it
-_WAKE_UP_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -63,84 +44,39 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """Points on their way.
 
     Attributes:
         points: Those of which nothing was heard yet, by their position in the chunk.
-        again: Whether a process has died at them before.
+        again: Whether what ran them has ended in the middle before.
     """
 
     points: dict[int, Planned]
     again: bool = False
 
 
-class _Worker:
-    """A process, and the chunks that it was given, the first of which it runs."""
-
-    def __init__(self, job: Job, environment: Mapping[str, str]) -> None:
-        self.chunks: dict[int, _Part] = {}
-        self.ready = False
-        self.began = time.monotonic()
-        self.count = 0
-        self.connection, theirs = Pipe()
-        with theirs:
-            self.process = subprocess.Popen(  # noqa: S603 - this interpreter, this package
-                [sys.executable, "-c", COMMAND, str(theirs.fileno()), *_module_path()],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=2,  # what flows print is no output of the scan
-                env=dict(environment),
-                start_new_session=True,  # Ctrl-C is for the scan, which then stops its workers
-            )
-        self.send(to_text(job).encode())
-
-    def send(self, message: bytes) -> None:
-        try:
-            self.connection.send_bytes(message)
-        except OSError:
-            return  # it has died, which is seen when it is listened to
-
-    def received(self) -> Iterator[str]:
-        """Yield the messages that are there. The connection is closed if the process has died."""
-        try:
-            while self.connection.poll():
-                yield self.connection.recv_bytes().decode()
-        except (EOFError, OSError):
-            self.connection.close()
-
-    def ended(self) -> str:
-        """End the process for certain, and return how it ended."""
-        if self.connection.closed:  # it is about to end by itself
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(_SECONDS_TO_STOP)
-        self.process.kill()
-        code = self.process.wait()
-        self.connection.close()
-        return f"exit code {code}" if code >= 0 else signal.strsignal(-code) or f"signal {-code}"
-
-
-class WorkerPool:
-    """Runs points of a scan in processes of their own.
-
-    A process is started when there is work for it. One that dies is replaced. The points that it was running
-    run again, each alone; one at which a process dies again has failed.
+class Pool(ABC):
+    """Runs points of a scan, many at a time.
 
     Args:
         job: The scan.
-        store: Takes the points at which processes die.
-        settings: Of this process; the workers get the same.
-        limit: At most so many processes.
+        store: Takes the points at which what runs them ends.
+        limit: So many processes or jobs at most, at the same time.
+        largest_chunk: So many points at most in one chunk.
     """
 
-    def __init__(self, job: Job, store: PointStore, settings: LUMEServicesSettings, limit: int) -> None:
+    seconds_per_chunk: ClassVar[float]
+    """How long a chunk should take."""
+
+    def __init__(self, job: Job, store: PointStore, limit: int, largest_chunk: int) -> None:
         self.chunk_size = 1
+        """How many points the next chunk should have."""
         self._job = job
         self._store = store
-        self._environment = _environment(settings)
         self._limit = limit
-        self._workers: list[_Worker] = []
-        self._again: deque[_Part] = deque()
+        self._largest_chunk = largest_chunk
+        self._again: deque[Part] = deque()
         self._chunks = 0
 
     def __enter__(self) -> Self:
@@ -159,125 +95,49 @@ class WorkerPool:
     @property
     def busy(self) -> bool:
         """Whether there are points that are not finished."""
-        return bool(self._again) or any(worker.chunks for worker in self._workers)
+        return bool(self._again) or self._runs
 
     def submit(self, points: Sequence[Planned]) -> None:
-        """Give points to a worker."""
-        self._submit(_Part(dict(enumerate(points))))
+        """Take points, to be run."""
+        self._submit(Part(dict(enumerate(points))))
 
     def finished(self) -> Iterator[Finished]:
         """Wait a moment, and yield what is finished.
 
         Raises:
-            BackendError: A worker could not start, or cannot store its results.
+            BackendError: What runs the points cannot start, or cannot store results.
         """
-        wait([worker.connection for worker in self._workers], timeout=_WAKE_UP_SECONDS)
-        for worker in list(self._workers):
-            # Asked first: what a process has sent before its end is still there to be read.
-            died = worker.process.poll() is not None
-            for message in worker.received():
-                yield from self._heard(worker, message)
-            if died or worker.connection.closed:
-                yield from self._died(worker)
+        yield from self._heard()
         while self._again and self._has_room:
             self._submit(self._again.popleft())
 
+    @abstractmethod
     def close(self) -> None:
-        """Let the workers store what they have, and end them; within seconds, whatever they do."""
-        try:
-            for worker in self._workers:
-                worker.send(END)
-            deadline = time.monotonic() + _SECONDS_TO_STOP
-            for worker in self._workers:
-                while not worker.connection.closed and time.monotonic() < deadline:
-                    wait([worker.connection], timeout=_WAKE_UP_SECONDS)
-                    deque(worker.received(), maxlen=0)  # one whose messages are not taken does not end
-        finally:
-            for worker in self._workers:
-                worker.ended()
-            self._workers.clear()
+        """End all that runs."""
 
     @property
+    @abstractmethod
     def _has_room(self) -> bool:
-        free = len(self._workers) < self._limit
-        return free or any(len(worker.chunks) < _CHUNKS_PER_WORKER for worker in self._workers)
+        """Whether another chunk may be submitted."""
 
-    def _submit(self, part: _Part) -> None:
-        idle = [worker for worker in self._workers if not worker.chunks]
-        if not idle and len(self._workers) < self._limit:
-            idle = [_Worker(self._job, self._environment)]
-            self._workers += idle
-        worker = idle[0] if idle else min(self._workers, key=lambda worker: len(worker.chunks))
-        if not worker.chunks:
-            worker.began = time.monotonic()
-        self._chunks += 1
-        worker.chunks[self._chunks] = part
-        points = [planned.point for planned in part.points.values()]
-        worker.send(to_text(Chunk(self._chunks, points)).encode())
+    @property
+    @abstractmethod
+    def _runs(self) -> bool:
+        """Whether points were submitted and are not finished."""
 
-    def _heard(self, worker: _Worker, message: str) -> Iterator[Finished]:
-        if message.startswith(FATAL):
-            raise BackendError(
-                f"the worker process {worker.process.pid} of the scan cannot go on: "
-                f"{message.removeprefix(FATAL)}"
-            )
-        if message == READY:
-            worker.ready, worker.began = True, time.monotonic()
-            return
-        progress = progress_of(message)
-        part = worker.chunks[progress.chunk]
-        stored = [part.points.pop(index) for index in progress.stored]
-        failed = [(part.points.pop(found.index), found) for found in progress.failed]
-        worker.count += len(stored) + len(failed)
-        if progress.ended:
-            del worker.chunks[progress.chunk]
-            self._adapt(worker)
-        if stored or failed:
-            yield Finished(stored, failed=failed)
+    @abstractmethod
+    def _submit(self, part: Part) -> None:
+        """Send points to where they run."""
 
-    def _adapt(self, worker: _Worker) -> None:
-        """Make chunks so large that each takes about a second."""
-        now = time.monotonic()
-        rate = worker.count / max(now - worker.began, 1e-3)
-        self.chunk_size = min(max(round(rate * _SECONDS_PER_CHUNK), 1), _LARGEST_CHUNK)
-        worker.began, worker.count = now, 0
+    @abstractmethod
+    def _heard(self) -> Iterator[Finished]:
+        """Wait a moment, and yield what is finished; note what has to run again."""
 
-    def _died(self, worker: _Worker) -> Iterator[Finished]:
-        self._workers.remove(worker)
-        how = worker.ended()
-        if not worker.ready:
-            raise BackendError(
-                f"a worker process of the scan did not start: {how}.",
-                remedy="What it printed before is on standard error.",
-            )
-        running = next(iter(worker.chunks.values()), _Part({}))
-        for part in worker.chunks.values():
-            if part is not running:
-                self._again.append(part)
-            elif part.again:
-                yield from (self._lost(planned, how) for planned in part.points.values())
-            else:
-                self._again.extend(_Part({0: planned}, again=True) for planned in part.points.values())
+    def _adapt(self, rate: float) -> None:
+        """Make the next chunk of the right size, given the points per second of the last one."""
+        self.chunk_size = min(max(round(rate * self.seconds_per_chunk), 1), self._largest_chunk)
 
-    def _lost(self, planned: Planned, how: str) -> Finished:
-        error = f"the process ended at this point, twice: {how}."
+    def _lost(self, planned: Planned, error: str) -> tuple[Planned, FailedPoint]:
+        """Store a point as failed: what ran it is no more."""
         self._store.insert([Outcome(planned.point, {}, error)], Provenance.here())
-        return Finished(failed=[(planned, FailedPoint(0, error))])
-
-
-def _module_path() -> list[str]:
-    """Return where this process looks for modules."""
-    return [entry or str(Path.cwd()) for entry in sys.path]
-
-
-def _environment(settings: LUMEServicesSettings) -> dict[str, str]:
-    """Return an environment that gives a process on this machine the settings of this one."""
-    found = {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
-    # Each process has a core; with a thread for each core besides, they would wait for each other.
-    found.setdefault("OMP_NUM_THREADS", "1")
-    found |= job_environment(settings, os.environ)
-    if settings.prefect.api_url is not None:
-        found[variable(("prefect", "api_url"))] = settings.prefect.api_url
-    if settings.prefect.api_auth_string is not None:
-        found[variable(("prefect", "api_auth_string"))] = settings.prefect.api_auth_string.get_secret_value()
-    return found
+        return planned, FailedPoint(0, error)

@@ -11,16 +11,16 @@ from types import TracebackType
 from typing import Any, Self
 
 from lume_services.config import current_context
-from lume_services.errors import BackendError
 from lume_services.flows.check import CheckedSpec
 from lume_services.flows.scans.axes import Over, read_axes
 from lume_services.flows.scans.job import Job
 from lume_services.flows.scans.points import Design, Points, points_of
-from lume_services.flows.scans.pool import Finished, Planned, WorkerPool
+from lume_services.flows.scans.pool import Finished, Planned, Pool
 from lume_services.flows.scans.stored import PointStore
 from lume_services.flows.scans.typed import typed_axes
 
 _BLOCK = 500
+_JOBS = 4
 
 Values = Mapping[str, Mapping[str, Any]]
 
@@ -59,7 +59,7 @@ class Scan(Iterator[ScanPoint]):
         failed_collection: Where the points that failed are stored, a `FailedScanResult` for each.
     """
 
-    def __init__(self, job: Job, points: Points, workers: int | None = None) -> None:
+    def __init__(self, job: Job, points: Points, make_pool: Callable[[PointStore], Pool]) -> None:
         self.keys = points.keys
         self.total = len(points)
         self.scan_id = job.scan_id
@@ -67,7 +67,7 @@ class Scan(Iterator[ScanPoint]):
         self.failed_collection = job.failed
         self._job = job
         self._points = points
-        self._workers = workers or _cores()
+        self._make_pool = make_pool
         self._store = PointStore(job)
         self._running: Counter[str] = Counter()
         self._iterator = self._each()
@@ -91,14 +91,13 @@ class Scan(Iterator[ScanPoint]):
         """Run the scan, and yield what is finished, many points at a time, without reading results.
 
         Raises:
-            BackendError: A worker process could not start, or cannot store its results.
+            BackendError: A worker process or a job could not start, or cannot store its results.
             ResultsDBError: The store cannot be read.
         """
-        settings = current_context().settings()
         blocks = self._blocks()
         waiting: deque[Planned] = deque()
         more = True
-        with WorkerPool(self._job, self._store, settings, self._workers) as pool:
+        with self._make_pool(self._store) as pool:
             while more or waiting or pool.busy:
                 while more and pool.wants_more and len(waiting) < pool.chunk_size:
                     block = next(blocks, None)
@@ -182,27 +181,37 @@ def scan_of(
         design: How they make points.
         parameters: The values for all points, by step and parameter.
         check: Checks the values for one run.
-        workers: The number of processes; one for each core if None.
+        workers: The number of processes or jobs at the same time; the default one if None.
         collection: Where to store the results; the default one if None.
 
     Raises:
-        SpecError: The axes or the values do not fit; all problems of a kind in one report.
+        SpecError: The axes, the values or the run config of a step do not fit; all problems of a kind in one
+            report.
         NotAFlowError: A flow cannot be imported by another process.
-        BackendError: The backend has no scans.
     """
-    context = current_context()
-    if not context.scheduling_backend().in_process:
-        raise BackendError(
-            f"a scan runs in processes of this machine, and the backend is {context.settings().backend!r}.",
-            remedy="Set LUME_BACKEND=local.",
-        )
     steps = {step.step: step for step in checked.spec.composing_flows}
     points = points_of(typed_axes(read_axes(over), steps, checked.signatures, parameters), design)
     job = Job.of(checked, parameters, points.keys, collection)
     first = job.inputs(next(iter(points)))
     both = parameters.keys() | first.keys()
     check({step: {**parameters.get(step, {}), **first.get(step, {})} for step in both})
-    return Scan(job, points, workers)
+    return Scan(job, points, _pool_of(checked, job, len(points), workers))
+
+
+def _pool_of(checked: CheckedSpec, job: Job, total: int, workers: int | None) -> Callable[[PointStore], Pool]:
+    """Return what makes the pool of the configured backend."""
+    context = current_context()
+    backend = context.scheduling_backend()
+    if backend.in_process:
+        from lume_services.flows.scans.local_pool import LocalPool
+
+        return lambda store: LocalPool(job, store, context.settings(), workers or _cores())
+    from lume_services.flows.scans.remote_pool import RemotePool, run_config_of
+
+    run_config = run_config_of(checked, backend)
+    return lambda store: RemotePool(
+        job, store, backend=backend, run_config=run_config, limit=workers or _JOBS, total=total
+    )
 
 
 def _cores() -> int:

@@ -56,6 +56,13 @@ class PointStore:
         found = self._service.find(collection=self._job.collection, query=query, fields=fields)
         return {record["unique_hash"]: record for record in found}
 
+    def failures(self, hashes: Sequence[str], run_id: str) -> dict[str, dict[str, Any]]:
+        """Return the records of those of the unique hashes that failed in a flow run; step and error only."""
+        query = {"unique_hash": {"$in": list(hashes)}, "provenance.flow_run_id": run_id}
+        fields = ["unique_hash", "step", "error"]
+        found = self._service.find(collection=self._job.failed, query=query, fields=fields)
+        return {record["unique_hash"]: record for record in found}
+
     def insert(self, outcomes: Sequence[Outcome], provenance: Provenance) -> list[Outcome]:
         """Store what has become of points, in place of what is stored of earlier failures of them.
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from lume_services.errors import Problem, SpecError, choose_from
-from lume_services.flows.annotations import type_name
+from lume_services.flows.checks.annotations import type_name
 from lume_services.flows.scans.axes import SUMMARY, Axis, Span, Values, Written, guess
 from lume_services.flows.signature import Parameter, Signature
 from lume_services.flows.spec import StepSpec
@@ -94,7 +94,7 @@ def _name_problems(
             free = known.keys() - mapped.keys()
             message = f"the flow {steps[step].name!r} has no parameter {name!r}."
             yield Problem(message, axis.source, choose_from(name, free) if free else "It takes none.")
-        elif name in known and "Secret" in type_name(known[name].annotation):
+        elif name in known and known[name].secret:
             yield Problem("the values of a scan are stored, and this one is a secret.", axis.source)
         elif name in given.get(step, {}):
             yield Problem(f"a value for {key} is given for all points.", axis.source, "Leave one out.")

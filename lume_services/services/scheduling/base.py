@@ -76,6 +76,16 @@ class RunHandle(ABC):
             RunTimeoutError: The run did not end in time.
         """
 
+    def check_start(self, seconds: float) -> None:  # noqa: B027 - here, a run starts at once
+        """Look why the run has not started, if it has not.
+
+        Args:
+            seconds: How long it was waited for.
+
+        Raises:
+            RunNotStartedError: That is longer than a run may wait for its start.
+        """
+
     @abstractmethod
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the end of the run and return the value of the flow.

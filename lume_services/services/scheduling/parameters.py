@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from lume_services.errors import (
@@ -74,6 +75,15 @@ def jsonable_parameters(
         for name in schema.get("required", [])
         if name not in given
     ]
+    problems += [
+        Problem(
+            "a secret cannot be a parameter of a run elsewhere: the server keeps parameters in clear.",
+            where=name,
+            remedy="Let the flow read it from an environment variable, which the worker gives to its jobs.",
+        )
+        for name in given
+        if name in known and (_has_secret(given[name]) or known[name].get("writeOnly"))
+    ]
     values = {}
     for name in [name for name in given if name in known]:
         try:
@@ -104,6 +114,16 @@ def _as_json(value: Any, *, has_type: bool) -> tuple[bool, Any]:
         return has_type or fingerprint(found) == fingerprint(value), found
     except (PydanticSerializationError, ValueError, LUMEServicesError):
         return False, None
+
+
+def _has_secret(value: Any) -> bool:
+    if isinstance(value, SecretStr | SecretBytes):
+        return True
+    if isinstance(value, BaseModel):
+        return any(_has_secret(getattr(value, name)) for name in type(value).model_fields)
+    if isinstance(value, Mapping):
+        return any(map(_has_secret, value.values()))
+    return isinstance(value, list | tuple) and any(map(_has_secret, value))
 
 
 def _misfits(schema: Mapping[str, Any], name: str, value: Any) -> list[Problem]:

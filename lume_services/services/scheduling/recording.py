@@ -109,7 +109,7 @@ class TaskRecorder:
         context = FlowRunContext.get()
         if context is None or context.flow_run is None:
             raise RuntimeError("The function of a watched flow was called outside a flow run.")
-        attempt = _Attempt(context.flow_run.id)
+        attempt = _Attempt(context.flow_run.id, flow)
         with self._lock:
             self._attempt = attempt
         store = _RecordingStore.of(context.result_store, functools.partial(self._began, attempt))
@@ -125,6 +125,8 @@ class TaskRecorder:
         """
         flow = FlowRunContext.get()
         if flow is None or flow.flow_run is None or flow.flow_run.id != attempt.flow_run_id:
+            return
+        if flow.flow is not attempt.flow:  # one that is called at many points within the flow run
             return
         with self._lock:
             attempt.names.add(task.name)
@@ -195,8 +197,9 @@ class _Call:
 class _Attempt:
     """The calls of one run of the flow function."""
 
-    def __init__(self, flow_run_id: UUID | None = None) -> None:
+    def __init__(self, flow_run_id: UUID | None = None, flow: Flow[..., Any] | None = None) -> None:
         self.flow_run_id = flow_run_id
+        self.flow = flow
         self.names: set[str] = set()
         self.calls: dict[UUID, _Call] = {}
         self.counter = itertools.count()

@@ -15,6 +15,7 @@ from prefect import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.schedules import Interval
+from pydantic import SecretStr
 
 from lume_services.config import build_context, use_context
 from lume_services.errors import (
@@ -250,6 +251,16 @@ def test_parameters_arrive_as_they_are(service, value):
     assert fingerprint(got["value"]) == fingerprint(value)
     assert (got["moment"], got["pair"], got["sum"]) == (moment, (1, 2.5), 1e6)
     assert got["types"] == [type(value).__name__, type(moment).__name__, "tuple", "ndarray"]
+
+
+@pytest.mark.parametrize("value", ["hunter2", SecretStr("hunter2")])
+def test_a_secret_is_no_parameter_where_it_would_be_kept(service, name, value):
+    if name == "local":
+        assert service.run_and_return(flow=flows.login, parameters={"password": value}) == 7
+        return
+    with pytest.raises(FlowParametersError, match="password: a secret cannot be a parameter") as refused:
+        service.run(flow=flows.login, parameters={"password": value})
+    assert "hunter2" not in str(refused.value)
 
 
 def test_run_configs_are_checked_before_the_run(service):

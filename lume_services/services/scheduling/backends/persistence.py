@@ -7,13 +7,15 @@ are known by the names under which Prefect finds them, as plug-ins of ours.
 from __future__ import annotations
 
 import json
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
-from prefect.plugins import load_prefect_collections
 from prefect.results import ResultStore, resolve_result_storage
 from prefect.serializers import Serializer
+from prefect.utilities.dispatch import lookup_type
 
 from lume_services.errors import (
     EmptyResultError,
@@ -40,7 +42,7 @@ class RunResults:
     def __init__(self, filesystem_identifier: str) -> None:
         self._filesystem = filesystem_identifier
         self._servers: set[str] = set()
-        load_prefect_collections()
+        _import_ours()
 
     def ensure_known(self, client: SyncPrefectClient) -> None:
         """Make the storage known to a server, so that a state can refer to it."""
@@ -98,7 +100,7 @@ class RunResults:
         return value
 
     def _storage(self) -> Any:
-        storage: Any = Block.get_block_class_from_key(_STORAGE)
+        storage: Any = lookup_type(Block, _STORAGE)
         return storage(filesystem_identifier=self._filesystem)
 
 
@@ -111,5 +113,20 @@ def kept_value(data: Any) -> Any:
     block_id = getattr(data, "storage_block_id", None)
     if block_id is None:
         return data
-    storage = resolve_result_storage(block_id, _sync=True)  # type: ignore[call-arg]
+    storage = _storage_of(block_id)
     return ResultStore(result_storage=storage, serializer=data.serializer).read(data.storage_key).result
+
+
+def _storage_of(block_id: Any) -> Any:
+    with get_client(sync_client=True) as client:
+        document = client.read_block_document(block_id)
+    if document.block_type is not None and document.block_type.slug == _STORAGE:
+        ours: Any = lookup_type(Block, _STORAGE)
+        return ours._from_block_document(document)  # noqa: SLF001 - as Prefect itself, but for one known class
+    return resolve_result_storage(block_id, _sync=True)  # type: ignore[call-arg]
+
+
+def _import_ours() -> None:
+    """Let Prefect know our plug-in. It would import those of all packages, which takes as long as itself."""
+    for found in entry_points(group="prefect.collections", name="lume_services"):
+        found.load()

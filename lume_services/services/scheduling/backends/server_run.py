@@ -100,6 +100,12 @@ class ServerRun(RunHandle):
         )
 
     @override
+    def check_start(self, seconds: float) -> None:
+        with self._server().client() as client:
+            run = self._read(client)
+        self._check_start(run, seconds)
+
+    @override
     def result(self, timeout: float | None = None) -> Any:
         state = self.wait(timeout)
         with self._server().client() as client:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lume_services.errors import choose_from
+from lume_services.flows.checks.findings import Findings
 from lume_services.flows.document import Loc
-from lume_services.flows.findings import Findings
 from lume_services.flows.parse import Steps
 from lume_services.flows.spec import MappedParameter, StepSpec
 

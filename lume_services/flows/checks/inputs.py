@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from lume_services.errors import choose_from
-from lume_services.flows.annotations import type_name
+from lume_services.flows.checks.annotations import type_name
+from lume_services.flows.checks.findings import Findings
 from lume_services.flows.document import Loc
-from lume_services.flows.findings import Findings
 from lume_services.flows.parse import Steps
 from lume_services.flows.signature import Signature
 from lume_services.flows.spec import StepSpec
@@ -111,8 +111,9 @@ class _StepValues:
         self.problem(name, f"the flow {self.step.name!r} has no such parameter.", remedy)
 
     def does_not_fit(self, name: str, value: Any, details: Sequence[ErrorDetails]) -> None:
-        expected = type_name(self.signature.parameters[name].annotation)
-        shown = "the value" if "Secret" in expected else reprlib.repr(value)
+        parameter = self.signature.parameters[name]
+        expected = type_name(parameter.annotation)
+        shown = "the value" if parameter.secret else reprlib.repr(value)
         reasons = "; ".join(dict.fromkeys(map(_reason, details)))
         self.problem(name, f"{shown} does not fit {expected}: {reasons}.", None)
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lume_services.flows.annotations import alternatives, class_of, entry, fields, item, positions
-from lume_services.flows.lax import fields_to_fill, never_taken
+from lume_services.flows.checks.annotations import alternatives, class_of, entry, fields, item, positions
+from lume_services.flows.checks.lax import fields_to_fill, never_taken
 
 Pair = tuple[Any, Any, str]
 """The type of a part, the type that it must be, and which part it is."""

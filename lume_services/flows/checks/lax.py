@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, PydanticUserError, RootModel, TypeAdapter, ValidationError
 from typing_extensions import is_typeddict
 
-from lume_services.flows.annotations import Field, class_of, fields
+from lume_services.flows.checks.annotations import Field, class_of, fields
 
 # Harmless values of each type: pydantic's own rules then tell what fits what.
 _SAMPLES: Mapping[type, Sequence[Any]] = {

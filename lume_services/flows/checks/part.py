@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from lume_services.errors import LUMEServicesError, choose_from
-from lume_services.flows.annotations import (
+from lume_services.flows.checks.annotations import (
     alternatives,
     class_of,
     entry,

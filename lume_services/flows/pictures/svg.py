@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as ET
 
-from lume_services.flows.layout import HEAD, LONGEST_TEXT, Layout, Node, Wire, lay_out
+from lume_services.flows.pictures.layout import HEAD, LONGEST_TEXT, Layout, Node, Wire, lay_out
 from lume_services.flows.plan import Plan
 from lume_services.flows.runs.status import StepStatus
 

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lume_services.flows.annotations import type_name
-from lume_services.flows.compatible import Misfit, misfit
+from lume_services.flows.checks.annotations import type_name
+from lume_services.flows.checks.compatible import Misfit, misfit
+from lume_services.flows.checks.findings import Findings
+from lume_services.flows.checks.part import NoSuchPartError, types_at
 from lume_services.flows.document import Loc
-from lume_services.flows.findings import Findings
-from lume_services.flows.part import NoSuchPartError, types_at
 from lume_services.flows.spec import MappedParameter
 
 

@@ -1,0 +1,1 @@
+"""A plan, and a run of it, as text and as pictures."""
