@@ -44,7 +44,10 @@ def delete(
         typer.Option(min=0, metavar="DAYS", help="Those that began so many days ago."),
     ] = None,
 ) -> None:
-    """Delete what is kept of runs, of those that they resume, and of their steps. Results and files stay."""
+    """Delete what is kept of runs, of those that they resume, and of their steps. Results and files stay.
+
+    With --older-than, the values go too that jobs kept so long ago for their callers.
+    """
     from datetime import UTC, datetime, timedelta
 
     from lume_services.flows.runs.records import RunRecords
@@ -53,14 +56,20 @@ def delete(
         raise typer.BadParameter("Give a RUN_ID, or --older-than.")
     records = RunRecords()
     roots = {records.run(run).root for run in runs or ()}
+    removed = 0
     if older_than is not None:
+        from lume_services.files.run_results import remove_run_results
+
         before = datetime.now(UTC) - timedelta(days=older_than)
         began: dict[str, datetime] = {}
         for run in records.runs():  # the last one first
             began.setdefault(run.root, run.began)
         roots |= {root for root, last in began.items() if last <= before}
+        removed = remove_run_results(before)
     count = records.delete(roots)
     typer.echo(f"{count} {'run' if count == 1 else 'runs'} deleted.")
+    if removed:
+        typer.echo(f"{removed} {'file' if removed == 1 else 'files'} with values of jobs removed.")
 
 
 @app.command()

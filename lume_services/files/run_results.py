@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import traceback
+from datetime import datetime
 from typing import Any, Literal
 
 import prefect.serializers
@@ -109,6 +110,22 @@ class RunResultStorage(WritableFileSystem):
 
     def _resolve_path(self, path: str) -> None:
         """Tell Prefect that a key is no path of this machine."""
+
+
+def remove_run_results(before: datetime) -> int:
+    """Remove the values of runs that were kept before a moment, with those of parameters and tasks.
+
+    An array that a later run gave again stays.
+
+    Returns:
+        How many files were removed.
+    """
+    context = current_context()
+    folder = context.file_service().resolve(context.settings().prefect.result_filesystem, FOLDER)
+    old = [file for file in folder.rglob("*") if file.is_file() and file.stat().st_mtime < before.timestamp()]
+    for file in old:
+        file.unlink(missing_ok=True)
+    return len(old)
 
 
 class _Bytes:

@@ -33,12 +33,12 @@ class BlobFolder:
         self._durable = durable
 
     def put(self, blob: Blob) -> None:
-        """Store a blob, unless it is there.
+        """Store a blob, unless it is there; then its file is as new as if it had been stored now.
 
         Raises:
             ResultsDBError: It cannot be written.
         """
-        if self.has(blob):
+        if self.has(blob) and self._renewed(blob):
             return
         file = self._file(blob.digest)
         unfinished = self._unfinished / secrets.token_hex(16)
@@ -61,6 +61,16 @@ class BlobFolder:
             return self._file(blob.digest).stat().st_size == blob.nbytes + len(blob.chunks)
         except FileNotFoundError:
             return False
+
+    def _renewed(self, blob: Blob) -> bool:
+        """Give a blob the present time; return whether it is still there."""
+        try:
+            os.utime(self._file(blob.digest))
+        except FileNotFoundError:
+            return False
+        except OSError:  # the file is one of another user
+            return True
+        return True
 
     def open(self, digest: str, record_id: str) -> BlobReader:
         """Return a reader of a blob. It opens the file for each read, so that many may be held.
