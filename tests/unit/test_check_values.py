@@ -104,7 +104,10 @@ a number with a fractional part.
 
 def test_nested_values_are_checked_in_every_step_and_told_in_one_report(check):
     expected = [" ".join(paragraph.split()) for paragraph in PROBLEMS.split("\n\n")]
-    assert problems_of(check, STEER) == expected
+    found = [
+        problem.replace("pathlib._local", "pathlib") for problem in problems_of(check, STEER)
+    ]  # Python 3.13
+    assert found == expected
 
 
 def test_values_for_a_run_are_checked_as_those_of_the_spec(check):
