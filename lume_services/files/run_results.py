@@ -8,6 +8,7 @@ configuration reads them. Prefect finds them by its entry points of type `prefec
 from __future__ import annotations
 
 import hashlib
+import re
 import traceback
 from datetime import datetime
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from lume_services.values.document import Document, dumps, loads
 FOLDER = "run_results"
 _BLOBS = f"{FOLDER}/blobs"
 _PARAMETERS, _REFERENCE = "parameters", "$lume_parameter"
+_NAME = re.compile(r"[0-9a-f]{64}")
 _VALUE, _EXCEPTION, _REFUSED = "value", "exception", "refused"
 
 
@@ -98,6 +100,8 @@ class RunResultStorage(WritableFileSystem):
         """Return the value that a reference stands for; anything else as it is."""
         if not (isinstance(value, dict) and value.keys() == {_REFERENCE}):
             return value
+        if not _NAME.fullmatch(str(value[_REFERENCE])):  # it would be a path, wherever it leads
+            raise EmptyResultError(f"{value[_REFERENCE]!r} is not the name of a value that was kept.")
         return RunResultSerializer().loads(self.read_path(f"{_PARAMETERS}/{value[_REFERENCE]}"))
 
     async def aread_path(self, path: str, **_: Any) -> bytes:

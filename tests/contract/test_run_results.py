@@ -5,7 +5,9 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pytest
 
+from lume_services.errors import EmptyResultError
 from lume_services.files.run_results import FOLDER, RunResultSerializer, RunResultStorage, remove_run_results
 
 
@@ -32,3 +34,11 @@ def test_old_values_are_removed_and_an_array_that_was_given_again_stays(lume_con
     np.testing.assert_array_equal(serializer.loads(storage.read_path("new"))["image"], image)
     assert not (folder / "old").exists()
     assert not (folder / "parameters" / reference["$lume_parameter"]).exists()
+
+
+def test_a_reference_leads_to_kept_values_alone(lume_context, tmp_path):
+    storage = RunResultStorage(filesystem_identifier="local")
+    assert storage.parameter(storage.keep_parameter((1, "two"))) == (1, "two")
+    assert storage.parameter({"x": 1}) == {"x": 1}
+    with pytest.raises(EmptyResultError, match="is not the name of a value"):
+        storage.parameter({"$lume_parameter": f"../../../{tmp_path}/secret"})
