@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime
 
 import kubernetes_validate
 import pytest
@@ -15,6 +16,7 @@ from lume_services.services.scheduling.backends.deployments import importable_na
 from lume_services.services.scheduling.parameters import jsonable_parameters
 from lume_services.services.scheduling.rendering import render, worker_class
 from lume_services.services.scheduling.run_configs.kubernetes_template import job_template
+from lume_services.values import fingerprint
 
 SCHEMA = {"properties": {"x": {}, "offset": {"default": 0}}, "required": ["x"]}
 
@@ -205,13 +207,35 @@ def test_an_unknown_type_of_pool():
         worker_class("slurm")
 
 
+def kept(value):
+    """Keep a value, as the storage of runs does."""
+    return {"$kept": fingerprint(value)}
+
+
 def test_parameters_of_a_run_elsewhere():
-    assert jsonable_parameters(SCHEMA, {"x": 1}, "f") == {"x": 1}
+    assert jsonable_parameters(SCHEMA, {"x": 1}, "f", kept) == {"x": 1}
     with pytest.raises(FlowParametersError) as caught:
-        jsonable_parameters(SCHEMA, {"ofset": 2, "offset": object()}, "f")
+        jsonable_parameters(SCHEMA, {"ofset": 2, "offset": object()}, "f", kept)
     assert [problem.where for problem in caught.value.problems] == ["ofset", "x", "offset"]
     assert "Did you mean 'offset'" in str(caught.value)
     assert "reference" in str(caught.value)
+
+
+def test_what_json_does_not_hold_is_kept_elsewhere():
+    moment = datetime(2026, 11, 23, tzinfo=UTC)
+    schema = {"properties": {"any": {}, "moment": {"type": "string", "format": "date-time"}}}
+
+    def sent(**values):
+        return jsonable_parameters(schema, values, "f", kept)
+
+    # A parameter without a type is given the very value; one with a type makes it again from JSON.
+    assert sent(any=[1, {"a": 2.5}]) == {"any": [1, {"a": 2.5}]}
+    assert sent(any=(1, 2)) == {"any": kept((1, 2))}
+    assert sent(any=moment, moment=moment) == {"any": kept(moment), "moment": "2026-11-23T00:00:00Z"}
+    long = "x" * 100_000
+    assert sent(any=long, moment=long) == {"any": kept(long), "moment": kept(long)}
+    with pytest.raises(FlowParametersError, match="moment: does not fit"):
+        sent(moment=3)
 
 
 def test_a_flow_is_known_by_the_name_of_its_module():
