@@ -72,17 +72,25 @@ def run(
         except StepFailedError as error:
             if not as_json:
                 _explain(progress, explain)
-                go_on = command_line("run", str(spec), "--resume", str(error.whole_run_id))
-                typer.echo(f"To go on from here: {go_on}", err=True)
+                _say_how_to_go_on(error, spec)
                 raise
-            failed = {"state": "failed", "run_id": error.whole_run_id, "error": str(error)}
-            print_json({**failed, "steps": progress.as_data()})
+            print_json(_failed(error, progress))
             raise typer.Exit(1) from None
     if as_json:
         print_json(_as_data(done, progress.as_data()))
     else:
         _explain(progress, explain)
         _report(done, spec)
+
+
+def _say_how_to_go_on(error: StepFailedError, spec: object) -> None:
+    go_on = command_line("run", str(spec), "--resume", str(error.whole_run_id))
+    typer.echo(f"To go on from here: {go_on}", err=True)
+
+
+def _failed(error: StepFailedError, progress: Progress) -> dict[str, Any]:
+    failed = {"state": "failed", "run_id": error.whole_run_id, "error": str(error)}
+    return {**failed, "steps": progress.as_data()}
 
 
 def _explain(progress: Progress, explain: bool) -> None:

@@ -30,11 +30,10 @@ from lume_services.flows.runs.lease import Lease
 from lume_services.flows.runs.records import RunRecord, RunRecords, StepRecord
 from lume_services.flows.runs.request import RunRequest
 from lume_services.flows.runs.reuse import Decision, EarlierSteps
-from lume_services.flows.steps import StepRun, step_backend, step_run
-from lume_services.results import Provenance, load_result
+from lume_services.flows.steps import StepRun, handed_over, step_backend, step_run
+from lume_services.results import Provenance
 from lume_services.services.scheduling import Backend
 from lume_services.services.scheduling.parameters import bind_parameters
-from lume_services.values.select import select
 
 # A thread that waits sees a stop that was asked for when it wakes up.
 WAKE_UP_SECONDS = 0.2
@@ -288,10 +287,7 @@ class Execution:
         """Return what goes over an edge."""
         parent = self._steps[edge.parent]
         try:
-            given = parent.task_result(edge.task) if edge.task else parent.value
-            if edge.map_type == "db" and edge.attribute_index:
-                given = load_result(given)
-            return select(given, edge.attribute_index, where=f"step {edge.parent!r}")
+            return handed_over(edge, parent.task_result(edge.task) if edge.task else parent.value)
         except Exception as error:
             where = self._where(edge.child, "mapped_parameters", edge.parameter)
             raise value_missing(edge.child, self._flow(edge.child), error, where) from error

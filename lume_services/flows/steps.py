@@ -7,8 +7,11 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lume_services.errors import Problem, RunConfigError
+from lume_services.flows.plan import Edge
 from lume_services.flows.spec import Spec, StepSpec
+from lume_services.results import load_result
 from lume_services.services.scheduling import Backend, RunConfig
+from lume_services.values.select import select
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -83,6 +86,17 @@ class BackendStepRun(StepRun):
         self._cancelled = True
         if self._handle is not None:
             self._handle.cancel()
+
+
+def handed_over(edge: Edge, given: Any) -> Any:
+    """Return what goes over an edge, of what the parent gave.
+
+    Raises:
+        LUMEServicesError: The part is not there, or the result that it is a part of.
+    """
+    if edge.map_type == "db" and edge.attribute_index:
+        given = load_result(given)
+    return select(given, edge.attribute_index, where=f"step {edge.parent!r}")
 
 
 def step_backend(backend: Backend, spec: Spec, step: StepSpec) -> tuple[Backend, RunConfig]:

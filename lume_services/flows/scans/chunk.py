@@ -23,10 +23,8 @@ from lume_services.flows.scans.job import Chunk, FailedPoint, Job, Progress
 from lume_services.flows.scans.points import Point
 from lume_services.flows.scans.steps import DirectStep, needs_engine
 from lume_services.flows.scans.stored import Outcome, PointStore
-from lume_services.flows.steps import StepRun, step_backend, step_run
-from lume_services.results import load_result
+from lume_services.flows.steps import StepRun, handed_over, step_backend, step_run
 from lume_services.results.provenance import Provenance
-from lume_services.values.select import select
 
 _SECONDS_UNTIL_STORED = 1.0
 _BYTES_UNTIL_STORED = 32 << 20
@@ -142,9 +140,7 @@ class ChunkRunner:
     def _mapped_value(self, edge: Edge, runs: Mapping[str, StepRun], values: Mapping[str, Any]) -> Any:
         try:
             given = runs[edge.parent].task_result(edge.task) if edge.task else values[edge.parent]
-            if edge.map_type == "db" and edge.attribute_index:
-                given = load_result(given)
-            return select(given, edge.attribute_index, where=f"step {edge.parent!r}")
+            return handed_over(edge, given)
         except Exception as error:
             where = f"step {edge.child!r}, parameter {edge.parameter!r}"
             raise value_missing(edge.child, self._checked.flows[edge.child], error, where) from error

@@ -80,6 +80,7 @@ def test_a_number_that_was_given_again_is_another_process(service):
     claim_of(service, Holder(Holder.here().machine, os.getpid(), "long ago"))
     with Lease(service, ROOT) as lease:
         lease.check()
+        assert [Holder(**claim["holder"]) for claim in claims(service)] == [Holder.here()]
 
 
 def test_one_of_another_machine_is_waited_for_while_it_says_that_it_lives(service, monkeypatch, caplog):
