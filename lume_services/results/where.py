@@ -150,7 +150,8 @@ class _Parser:
             raise self._fail("expected a path, as outputs.y.")
         if "" in Path(path).atoms:
             raise self._fail("the path has an empty part.", "Put a key that holds dots in quotes.", end - 1)
-        return path
+        # No operator stands in a condition, so the sign of one is part of a key.
+        return f"\\{path}" if path.startswith("$") else path
 
     def _list(self) -> list[Any]:
         self._expect("[")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lume_services.errors import QueryError
@@ -104,6 +104,8 @@ def test_points_at_the_mistake(text: str, column: int, message: str) -> None:
 WORDS = ["a", "b.c", "=", "<", "'x'", "1", "and", "or", "not", "(", ")", "[", "]", "in", ","]
 
 
+@example("$")
+@example("$a.b = 1")
 @given(st.text(max_size=30) | st.lists(st.sampled_from(WORDS)).map(" ".join))
 def test_any_text_is_a_filter_or_a_query_error(text: str) -> None:
     try:
