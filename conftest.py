@@ -62,6 +62,7 @@ def _a_fresh_place(namespace: dict[str, object]) -> None:
     folder = tempfile.TemporaryDirectory()
     for name in [name for name in os.environ if name.startswith("LUME_")]:
         patch.delenv(name)
+    patch.delenv("MAKELEVEL", raising=False)  # the pages show what a user's own shell prints
     patch.setenv("LUME_HOME", f"{folder.name}/lume")
     patch.chdir(folder.name)
     module = types.ModuleType("example")
