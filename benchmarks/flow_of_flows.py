@@ -85,7 +85,7 @@ def on_process(folder: Path) -> None:
     print(
         f"process: one step of 1 s {single:.1f} s; {STEPS} at once {took:.1f} s, the slowest {slowest:.1f} s"
     )
-    print(f"         on {os.cpu_count()} cores, which the starts of {STEPS} interpreters share")
+    print(f"         on {os.cpu_count()} cores, which {STEPS} jobs share with the server")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from prefect.workers.base import BaseJobConfiguration, BaseWorker
 
     from lume_services.services.scheduling.backends.server import ServerBackend
+    from lume_services.services.scheduling.fork_server import ForkServer
 
 logger = logging.getLogger(__name__)
 
@@ -91,13 +93,21 @@ class Worker:
                 PREFECT_WORKER_WEBSERVER_HOST: "127.0.0.1",
                 PREFECT_WORKER_WEBSERVER_PORT: self._health_port,
             }
-        with self._backend.entered(), temporary_settings(settings):
-            anyio.run(self._work, ready)
+        with self._backend.entered(), temporary_settings(settings), self._fork_server() as fork_server:
+            kind = worker_type(self._backend.work_pool_type, self._env, self._labels, fork_server)
+            anyio.run(self._work, kind, ready)
 
-    async def _work(self, ready: Callable[[str], None]) -> None:
+    def _fork_server(self) -> AbstractContextManager[ForkServer | None]:
+        # Elsewhere the libraries of the system cannot be forked.
+        if self._backend.work_pool_type != "process" or sys.platform != "linux":
+            return nullcontext()
+        from lume_services.services.scheduling.fork_server import ForkServer
+
+        return ForkServer({**os.environ, **_inherited(self._env)})
+
+    async def _work(self, kind: type[BaseWorker[Any, Any, Any]], ready: Callable[[str], None]) -> None:
         import anyio
 
-        kind = worker_type(self._backend.work_pool_type, self._env, self._labels)
         worker = kind(
             work_pool_name=self._backend.work_pool,
             work_queues=self._queues or None,
@@ -125,10 +135,26 @@ async def _stop_on_signal(scope: CancelScope, *, task_status: Any) -> None:
             return
 
 
+def _inherited(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that jobs get from their worker, these among them."""
+    from prefect.settings import get_current_settings
+
+    return {_HEARTBEAT: "30", **get_current_settings().to_environment_variables(exclude_unset=True), **env}
+
+
 def worker_type(
-    work_pool_type: str, env: Mapping[str, str], labels: Mapping[str, str]
+    work_pool_type: str,
+    env: Mapping[str, str],
+    labels: Mapping[str, str],
+    fork_server: ForkServer | None = None,
 ) -> type[BaseWorker[Any, Any, Any]]:
     """Return Prefect's worker for a type of work pool, whose jobs get these variables and labels.
+
+    Args:
+        work_pool_type: As Prefect names it.
+        env: Environment variables of all jobs.
+        labels: Labels of all containers and Kubernetes jobs.
+        fork_server: Starts the processes of jobs; without it each is a new interpreter.
 
     Raises:
         PluginError: The package that has it is not installed.
@@ -142,12 +168,13 @@ def worker_type(
 
     class Configuration(original.job_configuration):  # type: ignore[name-defined, misc]
         def _base_environment(self) -> dict[str, str]:
-            inherited: dict[str, str] = {_HEARTBEAT: "30", **super()._base_environment()}
-            return {name: value for name, value in {**inherited, **env}.items() if name not in left_out}
+            return {name: value for name, value in _inherited(env).items() if name not in left_out}
 
         def prepare_for_flow_run(self, flow_run: FlowRun, *args: Any, **kwargs: Any) -> None:
             self.labels: dict[str, str] = {**labels, **self.labels}
             super().prepare_for_flow_run(flow_run, *args, **kwargs)
+            if fork_server and self.command:
+                self.command: str | None = fork_server.command(self.command)
 
     configuration: type[BaseJobConfiguration] = Configuration
     bases = (CancelsWaitingRuns, original) if work_pool_type == "kubernetes" else (original,)

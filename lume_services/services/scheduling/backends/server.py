@@ -6,7 +6,7 @@ import logging
 import threading
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 from uuid import UUID
@@ -293,19 +293,21 @@ class ServerBackend(Backend):
         return {**of_all, **(run.job_variables or {})}
 
     def _ensure_work_pool(self, client: SyncPrefectClient) -> None:
-        template = self._job_template()
         try:
-            client.create_work_pool(
-                WorkPoolCreate(name=self.work_pool, type=self.work_pool_type, base_job_template=template)
-            )
-        except ObjectAlreadyExists:
             found = client.read_work_pool(self.work_pool)
-            if found.type != self.work_pool_type:
-                raise BackendError(
-                    f"the work pool {self.work_pool!r} is for {found.type!r}, not {self.work_pool_type!r}.",
-                    where="LUME_PREFECT__WORK_POOL",
-                    remedy="Choose another name, or leave it out.",
-                ) from None
+        except ObjectNotFound:
+            wanted = WorkPoolCreate(
+                name=self.work_pool, type=self.work_pool_type, base_job_template=self._job_template()
+            )
+            with suppress(ObjectAlreadyExists):  # another process has just made it
+                client.create_work_pool(wanted)
+            found = client.read_work_pool(self.work_pool)
+        if found.type != self.work_pool_type:
+            raise BackendError(
+                f"the work pool {self.work_pool!r} is for {found.type!r}, not {self.work_pool_type!r}.",
+                where="LUME_PREFECT__WORK_POOL",
+                remedy="Choose another name, or leave it out.",
+            )
 
     def _check_job(self, client: SyncPrefectClient, pool_name: str, variables: Mapping[str, Any]) -> None:
         """Look at the job that these variables give.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from httpx import HTTPStatusError, TransportError
 from packaging.version import Version
@@ -15,10 +16,12 @@ from pydantic import SecretStr
 
 from lume_services.errors import APINotAuthorisedError, APIUnreachableError, APIVersionError, BackendError
 from lume_services.services.scheduling.api import PrefectAPI, connect
+from lume_services.services.scheduling.backends.watching import WatchedRuns
 from lume_services.services.scheduling.standin import running_stand_in
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
 
 _SETTINGS = "LUME_PREFECT__API_URL or PREFECT_API_URL"
 
@@ -47,6 +50,7 @@ class ServerAPI:
         self.url = found
         self._api: PrefectAPI = connect(found, auth_string)
         self._checked = False
+        self._runs = WatchedRuns(self.client)
         self._process = os.getpid()
 
     def serves(self) -> bool:
@@ -66,6 +70,10 @@ class ServerAPI:
             self._check_version()
             with self._api.entered() as client:
                 yield client
+
+    def watched(self, run_id: UUID) -> AbstractContextManager[Callable[[float], FlowRun]]:
+        """Watch a run in a block, and give what returns it, as it was at most so many seconds ago."""
+        return self._runs.watched(run_id)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -162,21 +162,21 @@ class ServerRun(RunHandle):
 
     def _watched(self) -> Iterator[tuple[FlowRun, float]]:
         """Yield the run as it is, again and again, and for how many seconds so far."""
-        start = time.monotonic()
+        start = answered = time.monotonic()
         pause, longest = _POLL_SECONDS
-        answered = start
-        while True:
-            try:
-                with self._server().client() as client:
-                    run = self._read(client)
-            except APIUnreachableError:
-                if time.monotonic() - answered > _AWAY_SECONDS:
-                    raise
-            else:
-                answered = time.monotonic()
-                yield run, answered - start
-            time.sleep(pause)
-            pause = min(pause * 1.5, longest)
+        with self._server().watched(self._id) as read:
+            known_for = 0.0
+            while True:
+                try:
+                    run = read(known_for)
+                except APIUnreachableError:
+                    if time.monotonic() - answered > _AWAY_SECONDS:
+                        raise
+                else:
+                    answered = time.monotonic()
+                    yield run, answered - start
+                time.sleep(pause)
+                known_for, pause = pause / 2, min(pause * 1.5, longest)
 
     def _check_start(self, run: FlowRun, seconds: float) -> None:
         due = run.expected_start_time

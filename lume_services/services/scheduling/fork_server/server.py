@@ -1,0 +1,67 @@
+"""The worker's side: starts the process that jobs are forked from, and stops it."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_LAUNCH = Path(__file__).with_name("launch.py")
+_SERVE = f"{__package__}.serve"
+_WAITING_JOBS = 128
+
+
+class ForkServer:
+    """A process from which those of jobs are forked, as long as this context is open.
+
+    At its end it waits for jobs that still run. They go on when this process is killed.
+
+    Args:
+        environment: Environment variables of the process. A job whose own are others gets a new interpreter.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self._opened = ExitStack()
+        self._address = ""
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opened:
+            folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="lume-jobs-"))
+            self._address = str(Path(folder) / "socket")
+            # It listens from now on: a job that comes while Prefect is being imported waits for that.
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(self._address)
+                listener.listen(_WAITING_JOBS)
+                process = subprocess.Popen(  # noqa: S603 - our own module
+                    [sys.executable, "-m", _SERVE, str(listener.fileno())],
+                    stdin=subprocess.PIPE,  # its end tells the process to take no more jobs
+                    env=self._environment,
+                    pass_fds=[listener.fileno()],
+                    start_new_session=True,  # Ctrl-C is for the worker, which passes it on
+                )
+            opened.enter_context(process)  # at its end: the input is closed, and the process waited for
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._opened.close()
+
+    def command(self, command: str) -> str:
+        """Return the command that starts the same job by a fork, if it is `python -m MODULE …`."""
+        words = shlex.split(command)
+        if words[:2] != ["python", "-m"]:
+            return command
+        return shlex.join([sys.executable, "-IS", str(_LAUNCH), self._address, *words[2:]])
