@@ -14,13 +14,10 @@ from lume_services.errors import BackendError, NotAFlowError
 from lume_services.flows.check import CheckedSpec
 from lume_services.flows.flow_of_flows import FlowOfFlows
 from lume_services.services.scheduling.backends.deployments import importable_name
-from lume_services.services.scheduling.travelling import TRAVELLING, TravellingFlow
+from lume_services.services.scheduling.travelling import SPEC_VARIABLE, TRAVELLING, TravellingFlow
 from lume_services.values import decode, dumps, encode, loads
 
 PREFIX = f"{TRAVELLING}spec/"
-VARIABLE = "FLOW_OF_FLOWS_SPEC"
-"""The environment variable of a job that has the spec."""
-
 _LARGEST = 100_000  # characters; Linux has variables of 128 KiB, and others have less
 
 
@@ -68,7 +65,7 @@ def job_variables(checked: CheckedSpec) -> dict[str, str]:
         BackendError: As `packed`.
     """
     settings = current_context().settings()
-    found = {VARIABLE: packed(checked), variable(("backend",)): str(settings.backend)}
+    found = {SPEC_VARIABLE: packed(checked), variable(("backend",)): str(settings.backend)}
     if settings.prefect.work_pool:
         found[variable(("prefect", "work_pool"))] = settings.prefect.work_pool
     if settings.run_config:
@@ -82,7 +79,7 @@ def travelled(name: str) -> TravellingFlow:
     Raises:
         NotAFlowError: None has.
     """
-    text = os.environ.get(VARIABLE)
+    text = os.environ.get(SPEC_VARIABLE)
     if text is None:
         raise NotAFlowError(
             "this is a flow-of-flows, whose spec comes with its deployment.",

@@ -10,6 +10,9 @@ from prefect import Flow
 TRAVELLING = "@"
 """How the entry points of such flows begin, which is the name of no module."""
 
+SPEC_VARIABLE = "FLOW_OF_FLOWS_SPEC"
+"""The environment variable of a job that has the spec of its flow-of-flows."""
+
 
 class TravellingFlow(Flow[..., Any]):
     """A flow that a job makes anew from what is sent with its deployment.

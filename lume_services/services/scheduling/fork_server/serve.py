@@ -21,12 +21,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from lume_services.services.scheduling.fork_server.launch import LENGTH, NUMBER
+from lume_services.services.scheduling.travelling import SPEC_VARIABLE
 
 _LIFELINE = 0  # standard input, whose other end the worker holds
 _ASK_SECONDS = 10.0
 IMPORTED = ("prefect.main", "prefect.flow_engine", "lume_services.flows.jobs", "numpy")
 # Read when a job begins and later, and never while its modules are imported.
-_READ_LATER = ("PREFECT__", "LUME_")
+_READ_LATER = ("PREFECT__", "LUME_", SPEC_VARIABLE)
 
 
 @dataclass(frozen=True)
