@@ -16,8 +16,9 @@ from prefect import flow
 from lume_services.config import build_context, use_context
 from lume_services.errors import BackendError, NotAFlowError
 from lume_services.flows import FlowOfFlows
-from lume_services.flows.travel import PREFIX, VARIABLE, travelled
+from lume_services.flows.travel import PREFIX, travelled
 from lume_services.services.scheduling.backends.deployments import importable_name_of
+from lume_services.services.scheduling.travelling import SPEC_VARIABLE
 from lume_services.values import fingerprint
 
 SAFE = set(string.ascii_letters + string.digits + "-_=")
@@ -42,8 +43,8 @@ def spec_of(value: Any) -> dict[str, Any]:
 
 def sent(composed: FlowOfFlows, monkeypatch: pytest.MonkeyPatch) -> str:
     """Put the spec where its job finds it."""
-    text = composed.as_flow().environment()[VARIABLE]
-    monkeypatch.setenv(VARIABLE, text)
+    text = composed.as_flow().environment()[SPEC_VARIABLE]
+    monkeypatch.setenv(SPEC_VARIABLE, text)
     return text
 
 
@@ -67,7 +68,7 @@ def test_a_spec_arrives_as_it_was_sent(value, lume_context):
         text = sent(FlowOfFlows.from_yaml(spec_of(value), [take]), monkeypatch)
         assert set(text) <= SAFE
         arrived = travelled(f"{PREFIX}any")
-    assert (arrived.name, arrived.environment()[VARIABLE]) == ("travelling", text)
+    assert (arrived.name, arrived.environment()[SPEC_VARIABLE]) == ("travelling", text)
     group = inspect.signature(arrived.fn).parameters["first____step___"].annotation
     assert fingerprint(group().model_dump(by_alias=True)["value"]) == fingerprint(value)
 
@@ -79,7 +80,7 @@ def test_it_runs_where_it_has_arrived(lume_context, monkeypatch):
 
 
 def test_where_no_spec_has_come(monkeypatch):
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(SPEC_VARIABLE, raising=False)
     with pytest.raises(
         NotAFlowError, match="@spec/abc: this is a flow-of-flows, whose spec comes with its deploy"
     ):
