@@ -1,11 +1,11 @@
 """Storing and loading results in the `hdf5` store, against h5py itself in the same run.
 
 All write one file per result under another name and rename it; with durability "power" they flush file and
-folder to the disk. "h5py" verifies nothing. "with SHA-256" is h5py, too, and keeps a digest of each value
+folder to the disk. "h5py" verifies nothing. "with digest" is h5py, too, and keeps a digest of each value
 that is checked when it is read, as in the store. For an array in the system's cache the digest alone takes
-longer than h5py takes to read it, so no store that verifies loads as fast as one that does not. Nothing is
-asserted; run it with `python benchmarks/hdf5.py [COUNT]`: so many results are searched; the default of
-100 000 takes minutes.
+half of the time that h5py takes to read it, so no store that verifies loads as fast as one that does not.
+Nothing is asserted; run it with `python benchmarks/hdf5.py [COUNT]`: so many results are searched; the
+default of 100 000 takes minutes.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def many(count: int) -> None:
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     print(__doc__)
-    heading("h5py", "with SHA-256")
+    heading("h5py", "with digest")
     random = np.random.default_rng(1)
     for durability in ("process", "power"):
         small_and_large(durability, "10 scalars", [scalars(number)["outputs"] for number in range(300)])

@@ -2,7 +2,7 @@
 
 All write to the same server with the same write concern. The server is SecantusDB, started here, or the one
 that `LUME_TEST_MONGODB_URI` names; its own speed is in all columns. "driver" stores the values and nothing
-else. "with SHA-256" is the driver, too, and keeps a digest that is checked when it is read, as in the store.
+else. "with digest" is the driver, too, and keeps a digest that is checked when it is read, as in the store.
 
 What the store does more: it keeps the exact text beside a copy that can be searched, an index by date, and
 two that find what a copy left out and who uses an array. An array of 64 kB and more is a file of GridFS,
@@ -123,7 +123,7 @@ def main() -> None:
     for collection in (raw, verified):
         collection.create_index("unique_hash", unique=True)
     print(__doc__)
-    heading("driver", "with SHA-256")
+    heading("driver", "with digest")
     with MongodbResultsDB(**settings) as store:
         store.configure({name: [] for name in ("small", "arrays", "many")})
         small(store, raw, verified)

@@ -6,7 +6,7 @@ their types, that all processes of a machine may use it, and that an insert is e
 it also looks whether its file is still the one it opened, and gives each value its type: 5 to 10 µs, where
 SQLite and JSON take 10 µs.
 
-Arrays are compared with `numpy.save` and `numpy.load`: "raw" verifies nothing, and "with SHA-256" writes a
+Arrays are compared with `numpy.save` and `numpy.load`: "raw" verifies nothing, and "with digest" writes a
 digest beside the file and checks it. A `Result` is hashed a second time, for its `unique_hash`. Nothing is
 asserted; run it with `python benchmarks/results.py`.
 """
@@ -173,7 +173,7 @@ def main() -> None:
         folder = Path(name)
         (folder / "many").mkdir()
         small(folder)
-        heading("raw", "with SHA-256")
+        heading("raw", "with digest")
         arrays(folder, "50x50 doubles", (50, 50), 200)
         arrays(folder, "1e6 doubles", (1_000_000,), 40)
         many(folder)

@@ -1,18 +1,16 @@
 """Large byte strings that lie beside a document, and their digests.
 
 A blob is hashed in chunks of 1 MiB, so that a reader can verify the part it reads without reading
-the rest. The digest of the blob is the SHA-256 of its length and of the digests of its chunks.
+the rest. The digest of the blob is the BLAKE3 of its length and of the digests of its chunks.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from blake3 import blake3
 
 from lume_services.errors import BlobCorruptError
 
@@ -23,50 +21,25 @@ Fill: TypeAlias = Callable[[int, memoryview], Iterable[int]]
 
 CHUNK_BYTES = 1 << 20
 _DIGEST_BYTES = 32
-_NO_MORE = (0, None)
-_WORTH_THREADS = 4
-_THREADS = min(os.cpu_count() or 1, 8)
 
 
 def _digest(nbytes: int, chunks: bytes) -> str:
-    return hashlib.sha256(nbytes.to_bytes(8, "little") + chunks).hexdigest()
+    return blake3(nbytes.to_bytes(8, "little") + chunks).hexdigest()
 
 
 def _chunk_digests(view: memoryview, filled: Iterable[int]) -> list[bytes]:
-    """Return the digests of the chunks of a buffer; each is hashed while the next ones are still filled.
+    """Return the digests of the chunks of a buffer; each is hashed as soon as it is filled.
 
     Args:
         view: The buffer.
         filled: Gives, as it is filled, how many of its bytes are.
     """
-    chunks = enumerate(_chunks(view, filled))
-    digests: dict[int, bytes] = {}
-    lock = threading.Lock()
-
-    def work() -> None:
-        while True:
-            with lock:
-                number, chunk = next(chunks, _NO_MORE)
-            if chunk is None:
-                return
-            digests[number] = hashlib.sha256(chunk).digest()  # this lets other threads run
-
-    helpers = _THREADS - 1 if len(view) >= _WORTH_THREADS * CHUNK_BYTES else 0
-    with ThreadPoolExecutor(max(helpers, 1)) as threads:
-        helping = [threads.submit(work) for _ in range(helpers)]
-        work()  # not only the helpers: on a busy machine they may come late
-        for one in helping:
-            one.result()
-    return [digests[number] for number in range(len(digests))]
-
-
-def _chunks(view: memoryview, filled: Iterable[int]) -> Iterator[memoryview]:
-    start = 0
+    digests: list[bytes] = []
     for size in filled:
         whole = size if size == len(view) else size - size % CHUNK_BYTES
-        for begin in range(start, whole, CHUNK_BYTES):
-            yield view[begin : begin + CHUNK_BYTES]
-        start = whole
+        begins = range(len(digests) * CHUNK_BYTES, whole, CHUNK_BYTES)
+        digests += [blake3(view[begin : begin + CHUNK_BYTES]).digest() for begin in begins]
+    return digests
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,7 +50,7 @@ class Blob:
         digest: Identifies the content, in hex.
         nbytes: The length.
         buffer: The bytes themselves; an array is in C order and little endian. Not a copy.
-        chunks: The SHA-256 digests of the chunks of 1 MiB, one after the other.
+        chunks: The BLAKE3 digests of the chunks of 1 MiB, one after the other.
     """
 
     digest: str

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import tracemalloc
 
 import numpy as np
 import pytest
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 from memory_blobs import fill_from
@@ -26,11 +26,11 @@ def content(nbytes):
 
 def test_the_digest_is_that_of_the_length_and_the_chunk_digests():
     data = content(CHUNK_BYTES + 5)
-    chunks = hashlib.sha256(data[:CHUNK_BYTES]).digest() + hashlib.sha256(data[CHUNK_BYTES:]).digest()
+    chunks = blake3(data[:CHUNK_BYTES]).digest() + blake3(data[CHUNK_BYTES:]).digest()
     blob = Blob.of(data)
     assert blob.nbytes == len(data)
     assert blob.chunks == chunks
-    assert blob.digest == hashlib.sha256(len(data).to_bytes(8, "little") + chunks).hexdigest()
+    assert blob.digest == blake3(len(data).to_bytes(8, "little") + chunks).hexdigest()
 
 
 def test_a_blob_does_not_copy_its_bytes():
