@@ -44,6 +44,7 @@ _TOLERANT: CodecOptions[Tree] = CodecOptions(
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
 _UNAUTHORIZED = 13
+_FAULTS_OF_THE_SERVER = {1, 14031}  # internal error, out of disk space
 _AUTHENTICATION_FAILED = 18
 
 
@@ -198,8 +199,16 @@ class MongoServer:
             return StoreUnavailableError(
                 f"the server cannot be reached ({said}).",
                 where=self.where,
-                remedy="Check that it runs, and host and port. "
+                remedy="Check that it runs, that its disk is not full, and host and port. "
                 f"It was waited for as long as timeout_seconds says: {self._timeout_seconds:g} s.",
+            )
+        if code in _FAULTS_OF_THE_SERVER:
+            return ResultsDBError(
+                f"the server has a fault ({said}).",
+                where=self.where,
+                remedy="Look into its log, and whether its disk is full. What was acknowledged is kept; when "
+                "the server has been mended and started again, insert what failed once more.",
+                code=code,
             )
         return ResultsDBError(f"MongoDB says: {said}.", where=self.where, code=code)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
 import threading
@@ -268,3 +269,35 @@ def test_a_stream_goes_on_after_the_server_was_restarted(request: pytest.Fixture
         server.kill()
         server.start()
         assert [record["n"] for record in stream] == list(range(1, 500))
+
+
+def test_a_full_disk_of_the_server(request: pytest.FixtureRequest) -> None:
+    """Its engine gives up then, as that of MongoDB does; it is an error, and nothing acknowledged is lost."""
+    server = servers.own_server()
+    request.addfinalizer(server.remove)
+    with MongodbResultsDB(uri=server.uri, database="d", timeout_seconds=5) as store:
+        store.configure({"p": []})
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (12 << 20, resource.RLIM_INFINITY))
+        told = []
+
+        def fill() -> None:
+            for n in range(100):
+                array = np.random.default_rng(n).normal(size=300_000)
+                told.append((n, store.insert_one({"n": n, "array": array}, collection="p")))
+
+        with pytest.raises(ResultsDBError, match="its disk is (not )?full") as caught:
+            fill()
+        assert f"127.0.0.1:{server.port}" in str(caught.value)
+        assert len(told) > 2
+
+        server.stop()
+        server.start()
+        assert store.reindex().damaged == {}
+        found = {record["n"]: record for record in store.find_all(collection="p")}
+        for n, record_id in told:
+            assert found[n]["_id"] == record_id
+            assert np.array_equal(found[n]["array"], np.random.default_rng(n).normal(size=300_000))
+        assert len(found) - len(told) in {0, 1}  # the last one may be there, though it was not told
+        again = {"n": len(told), "array": np.random.default_rng(len(told)).normal(size=300_000)}
+        store.insert_one(again, collection="p")
+        assert store.count(collection="p") == len(told) + 1
