@@ -46,7 +46,8 @@ def loads(text: str) -> Document:
         DecodeError: The text is not JSON, or not a document.
     """
     try:
-        document: Document = _DECODER.decode(text)
+        # Without a hook for each dict it takes half of the time.
+        document: Document = (_DECODER if '"$' in text else _PLAIN_DECODER).decode(text)
     except (ValueError, TypeError, RecursionError) as error:
         raise DecodeError(
             f"This text is not a stored document: {error}.",
@@ -176,4 +177,5 @@ def _refuse_constant(name: str) -> float:
 
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_PLAIN_DECODER = json.JSONDecoder(parse_int=_int64, parse_constant=_refuse_constant)
 _DECODER = json.JSONDecoder(object_hook=_untag, parse_int=_int64, parse_constant=_refuse_constant)

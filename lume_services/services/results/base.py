@@ -311,7 +311,7 @@ class ResultsDB(ABC):
         for record in self._named(collection, name, text):
             document = record.document()
             if document.get(name) == text:
-                return self._value(document)
+                return document if record.is_plain else self._value(document)
         return None
 
     def _value(self, document: dict[str, Any]) -> dict[str, Any]:

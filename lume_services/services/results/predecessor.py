@@ -177,6 +177,11 @@ class _OldRecord(StoredRecord):
 
     collection: str
 
+    @property
+    @override
+    def is_plain(self) -> bool:
+        return False
+
     @override
     def document(self) -> dict[str, Any]:
         try:

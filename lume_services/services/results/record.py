@@ -73,6 +73,9 @@ class Record:
         return cls(_new_id(), unique_hash, moment, document, text, _digest(text), blobs.by_digest)
 
 
+_A_KIND = f'"{TYPE}'.encode()  # that is TYPES, too
+
+
 @dataclass(slots=True)
 class StoredRecord:
     """A record as it was found in a store.
@@ -88,6 +91,11 @@ class StoredRecord:
     text: bytes
     digest: bytes
     where: str
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the document is the value: no part of it is of a kind that has to be made."""
+        return _A_KIND not in self.text
 
     def document(self) -> dict[str, Any]:
         """Return the document, with its `_id`.
