@@ -45,6 +45,7 @@ from lume_services.services.results.mongodb_filter import (
     searchable,
 )
 from lume_services.services.results.mongodb_records import (
+    find_by_hash,
     find_page,
     find_records,
     following,
@@ -195,9 +196,9 @@ class MongodbResultsDB(ResultsDB):
 
     @override
     def _named(self, collection: str, name: str, text: str) -> Iterator[StoredRecord]:
-        wanted = {"$in": keys_of([text])} if name == ID else text
-        # To leave out the copy would take the server longer than to send it.
-        return map(self._record, self._use(collection, find_records, {name: wanted}, None))
+        if name == UNIQUE_HASH:
+            return map(self._record, self._use(collection, find_by_hash, text))
+        return map(self._record, self._use(collection, find_records, {ID: {"$in": keys_of([text])}}))
 
     @override
     def _fetch(self, collection: str, ids: Sequence[str]) -> Iterator[StoredRecord]:

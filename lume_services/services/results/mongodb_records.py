@@ -18,7 +18,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from lume_services.services.results.mongodb_blobs import only_duplicates
 from lume_services.services.results.mongodb_filter import MODIFIED
 from lume_services.services.results.mongodb_server import Tree
-from lume_services.services.results.record import ID
+from lume_services.services.results.record import ID, UNIQUE_HASH
 
 _PREFIX = "results."
 
@@ -60,8 +60,17 @@ def make_indices(records: Collection[Tree], indices: Sequence[IndexModel]) -> No
 
 
 def find_records(records: Collection[Tree], where: Tree, fields: Tree | None = _READ) -> list[Tree]:
-    """Return the documents that match, by default with what a record is read from; with None, whole."""
+    """Return the documents that match, by default with what a record is read from."""
     return list(records.find(where, fields))
+
+
+def find_by_hash(records: Collection[Tree], unique_hash: str) -> list[Tree]:
+    """Return the one document with a hash, if it is there, whole.
+
+    To leave out the copy would take the server longer than to send it.
+    """
+    found = records.find_one({UNIQUE_HASH: unique_hash})
+    return [] if found is None else [found]
 
 
 def find_page(
