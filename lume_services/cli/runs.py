@@ -76,18 +76,22 @@ def delete(
 def reconcile(
     *,
     silent_for: Annotated[
-        float, typer.Option("--silent-for", min=1, help="Seconds without a sign of life that mean the end.")
-    ] = 600.0,
+        float | None,
+        typer.Option(
+            min=1, help="Seconds without a sign of life that mean the end. Default: three heartbeats."
+        ),
+    ] = None,
     as_json: JSONFlag = False,
 ) -> None:
     """End the runs that a dead worker or a killed parent left behind."""
     from lume_services.config import current_context
     from lume_services.services.scheduling.backends.server_api import ServerAPI
+    from lume_services.services.scheduling.reconcile import SILENT_SECONDS
     from lume_services.services.scheduling.reconcile import reconcile as reconcile_runs
 
     prefect = current_context().settings().prefect
     with ServerAPI(prefect.api_url, prefect.api_auth_string).client() as client:
-        ended = reconcile_runs(client, silent_for)
+        ended = reconcile_runs(client, silent_for or SILENT_SECONDS)
     if as_json:
         print_json([asdict(run) for run in ended])
     elif ended:
