@@ -128,6 +128,30 @@ def noted(x: float, folder: str, seconds: float = 0.0) -> float:
     return x
 
 
+@task
+def measure(folder: str) -> np.ndarray:
+    with Path(folder, "calls").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    return np.arange(4.0)
+
+
+@flow
+def background(folder: str, broken: bool = False) -> dict[str, Any]:
+    found = measure(folder)
+    if broken:
+        raise ValueError("no light")
+    return {"values": found, "where": [1]}
+
+
+@flow
+def subtract(x: float, values: np.ndarray, of_task: np.ndarray, where: list[int]) -> float:
+    """Change what it is given, as functions do that are not careful."""
+    values -= x
+    of_task -= x
+    where.append(2)
+    return float(values.sum() + of_task.sum() + len(where))
+
+
 @flow
 def held(x: float, at: float, folder: str) -> float:
     """At one point, wait for a file `go`."""

@@ -72,6 +72,40 @@ def test_a_point_runs_once(lume_context, tmp_path):
     assert sorted((tmp_path / "calls").read_text().split()) == ["1.0", "2.0", "3.0", "4.0"]
 
 
+SUBTRACTED = step(
+    "subtract",
+    values=from_step("background", attribute_index=["values"]),
+    of_task=from_step("background", parent_task_name="measure"),
+    where=from_step("background", attribute_index=["where"]),
+)
+
+
+def test_a_step_that_is_the_same_at_all_points_runs_once_in_a_process(lume_context, tmp_path):
+    composed = compose(step("background", parameters={"folder": str(tmp_path)}), SUBTRACTED)
+    with composed.scan({"subtract.x": "0:99:100"}, workers=2) as scan:
+        points = list(scan)
+    assert sorted(point.results["subtract"] for point in points) == [14.0 - 8 * x for x in range(99, -1, -1)]
+    assert all(np.array_equal(point.results["background"]["values"], np.arange(4.0)) for point in points)
+    assert all(point.results["background"]["where"] == [1] for point in points)
+    calls = (tmp_path / "calls").read_text().split()
+    assert len(calls) == len(set(calls)) <= 2
+
+    (tmp_path / "calls").unlink()
+    over = {"subtract.x": [1.0], "background.folder": [str(tmp_path)] * 3}
+    assert len(list(composed.scan(over, workers=1))) == 3
+    over = {"subtract.x": [1.0, 2.0, 3.0], "background.broken": [False, True]}
+    assert sum(point.error is None for point in composed.scan(over, workers=1)) == 3
+    assert len((tmp_path / "calls").read_text().split()) == 1 + 6
+
+
+def test_a_step_that_is_the_same_at_all_points_and_fails_is_tried_at_each(lume_context, tmp_path):
+    parameters = {"folder": str(tmp_path), "broken": True}
+    composed = compose(step("background", parameters=parameters), SUBTRACTED)
+    failed = list(composed.scan({"subtract.x": [1.0, 2.0]}, workers=1))
+    assert [(point.step, "no light" in point.error) for point in failed] == [("background", True)] * 2
+    assert len((tmp_path / "calls").read_text().split()) == 2
+
+
 def test_failures_are_kept_apart_and_run_again(lume_context, tmp_path):
     path = tmp_path / "there"
     composed = compose(step("if-there", parameters={"path": str(path)}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping
 from graphlib import TopologicalSorter
@@ -23,6 +24,7 @@ from lume_services.flows.scans.job import Chunk, FailedPoint, Job, Progress
 from lume_services.flows.scans.points import Point
 from lume_services.flows.scans.steps import DirectStep, needs_engine
 from lume_services.flows.scans.stored import Outcome, PointStore
+from lume_services.flows.scans.typed import step_and_parameter
 from lume_services.flows.steps import StepRun, handed_over, step_backend, step_run
 from lume_services.results.provenance import Provenance
 
@@ -32,6 +34,8 @@ _BYTES_UNTIL_STORED = 32 << 20
 
 class ChunkRunner:
     """Runs chunks of a scan, wherever it is: in a worker process, or in a job.
+
+    A step that no scanned parameter reaches would do the same at each point: it runs once here.
 
     Args:
         job: The scan.
@@ -52,6 +56,9 @@ class ChunkRunner:
             for name, flow in self._checked.flows.items()
             if not needs_engine(flow, self._plan.steps[name])
         }
+        scanned = {step_and_parameter(key)[0] for key in job.keys}
+        self._reached = scanned.union(*(self._plan.downstream[step] for step in scanned))
+        self._kept: dict[str, tuple[StepRun, Any]] = {}
         self._backend = current_context().scheduling_backend().for_parents()
         self._store = PointStore(job)
 
@@ -110,6 +117,9 @@ class ChunkRunner:
         runs: dict[str, StepRun] = {}
         values: dict[str, Any] = {}
         for name in self._order:
+            if name in self._kept:
+                runs[name], values[name] = self._kept[name]
+                continue
             mapped = {e.parameter: self._mapped_value(e, runs, values) for e in self._plan.into(name)}
             given = self._job.parameters.get(name, {})
             constants = self._plan.steps[name].parameters
@@ -117,6 +127,8 @@ class ChunkRunner:
             values[name] = self._value_of(
                 name, runs[name], {**constants, **given, **inputs.get(name, {}), **mapped}
             )
+            if name not in self._reached:
+                self._kept[name] = runs[name], values[name]
         return {name: values[name] for name in self._plan.steps}
 
     def _step_run(self, name: str) -> StepRun:
@@ -140,7 +152,7 @@ class ChunkRunner:
     def _mapped_value(self, edge: Edge, runs: Mapping[str, StepRun], values: Mapping[str, Any]) -> Any:
         try:
             given = runs[edge.parent].task_result(edge.task) if edge.task else values[edge.parent]
-            return handed_over(edge, given)
+            return handed_over(edge, _copied(given) if edge.parent in self._kept else given)
         except Exception as error:
             where = f"step {edge.child!r}, parameter {edge.parameter!r}"
             raise value_missing(edge.child, self._checked.flows[edge.child], error, where) from error
@@ -164,6 +176,14 @@ def _progress(chunk: int, outcomes: Mapping[int, Outcome]) -> Progress:
     ]
     stored = [index for index, outcome in outcomes.items() if outcome.error is None]
     return Progress(chunk, stored, failed)
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy, which a step may change without harm to the next point; if there can be one."""
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # noqa: BLE001 - whatever the class of a user says
+        return value
 
 
 def _nbytes(value: Any) -> int:
