@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -191,8 +192,17 @@ def test_a_job_ends_when_its_server_is_killed(tmp_path, environment):
         assert run(forks.command("python -m forked_job leave 3"), tmp_path, environment)[0] == 3
 
 
-def test_other_commands_are_left_alone():
-    forks = ForkServer({})
+def test_where_there_can_be_no_server_commands_stay_as_they_are(tmp_path, environment, monkeypatch, caplog):
+    long = tmp_path / ("x" * 120)  # longer than the address of a socket may be
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with ForkServer(environment) as forks:
+        assert forks.command("python -m forked_job leave 3") == "python -m forked_job leave 3"
+    assert "Each job gets an interpreter of its own" in caplog.text
+    assert list(long.iterdir()) == []
+
+
+def test_other_commands_are_left_alone(forks):
     for command in ("", "bash -c 'python -m job'", "python job.py", "/usr/bin/python3 -m job"):
         assert forks.command(command) == command
 

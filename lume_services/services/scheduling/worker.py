@@ -98,8 +98,7 @@ class Worker:
             anyio.run(self._work, kind, ready)
 
     def _fork_server(self) -> AbstractContextManager[ForkServer | None]:
-        # Elsewhere the libraries of the system cannot be forked.
-        if self._backend.work_pool_type != "process" or sys.platform != "linux":
+        if self._backend.work_pool_type != "process":
             return nullcontext()
         from lume_services.services.scheduling.fork_server import ForkServer
 
