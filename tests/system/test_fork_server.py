@@ -134,7 +134,7 @@ def test_settings_of_prefect_in_the_folder_count(forks, tmp_path, environment):
     assert run(forks.command("python -m level"), tmp_path, environment)[:2] == (0, "ERROR\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
 def test_a_signal_reaches_the_job(forks, tmp_path, environment, number):
     with start(forks.command("python -m forked_job sleep"), tmp_path, environment) as process:
         pid = json.loads(process.stdout.readline())
