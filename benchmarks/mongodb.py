@@ -5,7 +5,7 @@ that `LUME_TEST_MONGODB_URI` names; its own speed is in all columns. "driver" st
 else. "with digest" is the driver, too, and keeps a digest that is checked when it is read, as in the store.
 
 What the store does more: it keeps the exact text beside a copy that can be searched, an index by date, and
-two that find what a copy left out and who uses an array. An array of 64 kB and more is a file of GridFS,
+one that finds what a copy left out and who uses an array. An array of 64 kB and more is a file of GridFS,
 which is pinned while its record is inserted: four requests to insert and three to load, where the driver has
 one. So an array of 100 000 doubles costs most. Nothing is asserted; run it with `python benchmarks/mongodb.py
 [COUNT]`: so many results are searched; the default of 100 000 takes minutes.

@@ -36,11 +36,13 @@ from lume_services.services.results.base import Reindexed, ResultsDB, Scan, batc
 from lume_services.services.results.mongodb_blobs import BlobBucket, prepare
 from lume_services.services.results.mongodb_filter import (
     DOCUMENT,
-    LEFT_OUT,
+    MARKS,
     MODIFIED,
     NO_DATE,
     all_of,
+    digests_in,
     field,
+    marks_of,
     prefilter,
     searchable,
 )
@@ -83,8 +85,7 @@ _DUPLICATE = 11000
 _INDICES = (
     IndexModel(UNIQUE_HASH, unique=True),
     IndexModel([(MODIFIED, ASCENDING), (ID, ASCENDING)]),
-    IndexModel("blobs", sparse=True),
-    IndexModel(LEFT_OUT, sparse=True),
+    IndexModel(MARKS, sparse=True),  # one for both of what it holds: each index costs every insert
 )
 _ALWAYS_FAST = ((ID,), (UNIQUE_HASH,), (DATE_MODIFIED,))
 
@@ -180,10 +181,10 @@ class MongodbResultsDB(ResultsDB):
         documents = [_stored(record, bodies.get(record.id)) for record in records]
         with self._blobs.stored(blobs):
             ids = self._insert_once(collection, documents)
-        unused = {
-            digest for one in documents if ids[one[UNIQUE_HASH]] != one[ID] for digest in one.get("blobs", ())
-        }
-        self._blobs.remove_unused(list(unused))
+        known = [one for one in documents if ids[one[UNIQUE_HASH]] != one[ID]]
+        self._blobs.remove_unused(
+            list({digest for one in known for digest in digests_in(one.get(MARKS, ()))})
+        )
         return ids
 
     @override
@@ -214,9 +215,9 @@ class MongodbResultsDB(ResultsDB):
     @override
     def _delete(self, collection: str, ids: Sequence[str]) -> int:
         where = {ID: {"$in": keys_of(ids)}}
-        digests = self._use(collection, Collection.distinct, "blobs", where)
+        marks = self._use(collection, Collection.distinct, MARKS, where)
         deleted = self._use(collection, Collection.delete_many, where).deleted_count
-        self._blobs.remove_unused([digest for digest in digests if isinstance(digest, str)])
+        self._blobs.remove_unused(digests_in(marks))
         return deleted
 
     @override
@@ -330,9 +331,9 @@ class _OtherRecord(StoredRecord):
 
 
 def _stored(record: Record, body: Blob | None) -> Tree:
-    """Return the MongoDB document of a record; `blobs` and `left_out` are there where they are not empty."""
+    """Return the MongoDB document of a record."""
     document, left_out = searchable(record.document)
-    blobs = [*record.blobs, *([body.digest] if body else [])]
+    marks = marks_of([*record.blobs, *([body.digest] if body else [])], left_out)
     return {
         ID: record.id,
         "format": _FORMAT,
@@ -341,8 +342,7 @@ def _stored(record: Record, body: Blob | None) -> Tree:
         DOCUMENT: document,
         **({"body": body.digest} if body else {"text": Binary(record.text)}),
         "digest": Binary(record.digest),
-        **({"blobs": blobs} if blobs else {}),
-        **({LEFT_OUT: left_out} if left_out else {}),
+        **({MARKS: marks} if marks else {}),
     }
 
 

@@ -19,7 +19,7 @@ from lume_services.services.results.record import DATE_MODIFIED, ID, UNIQUE_HASH
 from lume_services.values.codec import TYPE, TYPES
 
 DOCUMENT = "document"
-LEFT_OUT = "left_out"
+MARKS = "marks"
 MODIFIED = "modified"
 
 NO_DATE = -(2**63)
@@ -43,6 +43,16 @@ def searchable(document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         return copy.mapping(document, (), listed=False, depth=0), sorted(copy.left_out)
     except _TooLargeError:
         return {}, [""]
+
+
+def marks_of(digests: Iterable[str], left_out: Iterable[str]) -> list[str]:
+    """Return what finds a record: the blobs that it refers to, and the paths that its copy leaves out."""
+    return [*digests, *(f".{path}" for path in left_out)]
+
+
+def digests_in(marks: Iterable[Any]) -> list[str]:
+    """Return those of the marks of records that are digests of blobs."""
+    return [mark for mark in marks if isinstance(mark, str) and not mark.startswith(".")]
 
 
 def field(atoms: Sequence[str]) -> str:
@@ -169,7 +179,7 @@ def _condition(atoms: Sequence[str], bound: Bound) -> dict[str, Any] | None:
     if len(pieces) > _DEEPEST:
         return None
     above = [".".join(pieces[:length]) for length in range(len(pieces) + 1)]
-    return {"$or": [{field(atoms): _test(bound.operator, operands)}, {LEFT_OUT: {"$in": above}}]}
+    return {"$or": [{field(atoms): _test(bound.operator, operands)}, {MARKS: {"$in": marks_of([], above)}}]}
 
 
 def _on_text(name: str, bound: Bound) -> dict[str, Any]:

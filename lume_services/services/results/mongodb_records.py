@@ -16,7 +16,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from lume_services.services.results.mongodb_blobs import only_duplicates
-from lume_services.services.results.mongodb_filter import MODIFIED
+from lume_services.services.results.mongodb_filter import MARKS, MODIFIED
 from lume_services.services.results.mongodb_server import Tree
 from lume_services.services.results.record import ID, UNIQUE_HASH
 
@@ -49,8 +49,8 @@ def _names(database: Database[Tree]) -> list[str]:
 
 def referred_to(database: Database[Tree], digests: Sequence[str]) -> set[str]:
     """Return those of the digests of blobs that records of any collection refer to."""
-    where = {"blobs": {"$in": list(digests)}}
-    found = {digest for name in _names(database) for digest in database[name].distinct("blobs", where)}
+    where = {MARKS: {"$in": list(digests)}}
+    found = {mark for name in _names(database) for mark in database[name].distinct(MARKS, where)}
     return found.intersection(digests)
 
 

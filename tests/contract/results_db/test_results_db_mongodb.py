@@ -44,7 +44,7 @@ def test_what_other_programs_see(store: MongodbResultsDB, database: Database[Any
     assert found["document"]["n"] == 4
     assert found["document"]["inputs"]["%24set"] == 2
     assert found["document"]["image"]["shape"] == [400_000]
-    assert GridFSBucket(database, "blobs").open_download_stream_by_name(found["blobs"][0]).read() == (
+    assert GridFSBucket(database, "blobs").open_download_stream_by_name(found["marks"][0]).read() == (
         ARRAY.tobytes()
     )
 
@@ -56,9 +56,8 @@ def test_the_indices(store: MongodbResultsDB, database: Database[Any]) -> None:
     keys = [[name for name, _ in index["key"]] for index in indices.values()]
     assert sorted(keys) == [
         ["_id"],
-        ["blobs"],
         ["document.outputs.y", "_id"],
-        ["left_out"],
+        ["marks"],
         ["modified", "_id"],
         ["unique_hash"],
     ]
@@ -238,7 +237,7 @@ def test_reindex_removes_what_killed_processes_left(store: MongodbResultsDB, dat
     for age, removed in ((timedelta(minutes=50), 0), (timedelta(hours=2), 1)):
         pin = {"by": "a killed writer", "at": now - age}
         database["blobs.files"].update_many({}, {"$set": {"pins": [pin]}})
-        database["results.p"].update_many({}, {"$unset": {"blobs": ""}})
+        database["results.p"].update_many({}, {"$unset": {"marks": ""}})
         assert store.reindex().removed == removed
     assert blobs(database) == (0, 0)
 
