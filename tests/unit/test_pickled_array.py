@@ -31,7 +31,7 @@ ARRAYS = {
     "dates in steps": np.array(["2024-01-31"], "M8[10ms]"),
     "days": np.array(["2024-01-31"], "M8[D]"),
     "spans": np.array([3, -4], "m8[s]"),
-    "spans without a unit": np.array([3], "m8"),
+    "spans without a unit": np.array([3]).view("m8"),
     "text": np.array(["", "ab", "Größe", "🚀"]),
     "byte strings": np.array([b"a", b"bc"]),
     "of another machine": np.arange(3, dtype=">i2"),
