@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shlex
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -149,6 +152,32 @@ def test_a_job_is_killed_with_the_process_that_stands_for_it(forks, tmp_path, en
         process.kill()
         wait_until_dead(pid)
     assert told(forks, "draw", tmp_path, environment)  # the server goes on
+
+
+@pytest.mark.parametrize("sent", [b"", b"\0\0", struct.pack("!Q", 100) + b"{}"])
+def test_who_is_killed_while_it_asks_harms_nobody(forks, tmp_path, environment, sent):
+    address = shlex.split(forks.command("python -m forked_job draw"))[3]
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(address)
+        if sent:
+            socket.send_fds(connection, [sent], [0, 1, 2])
+    assert told(forks, "draw", tmp_path, environment)
+
+
+def test_where_too_many_files_are_open_jobs_wait_or_get_an_interpreter(tmp_path, environment):
+    with ForkServer(environment) as forks:
+        server, _ = told(forks, "parent", tmp_path, environment)
+        opened = len(os.listdir(f"/proc/{server}/fd"))
+        _, most = resource.prlimit(server, resource.RLIMIT_NOFILE)
+        resource.prlimit(server, resource.RLIMIT_NOFILE, (opened + 8, most))
+        with ThreadPoolExecutor(12) as pool:
+            ends = [tmp_path / str(n) for n in range(12)]
+            command = [forks.command(f"python -m forked_job end {end}") for end in ends]
+            codes = pool.map(lambda one: run(one, tmp_path, environment)[0], command)
+        assert list(codes) == [0] * 12
+        assert all(end.exists() for end in ends)
+        assert told(forks, "parent", tmp_path, environment)[0] == server
+        assert len(os.listdir(f"/proc/{server}/fd")) == opened
 
 
 def test_jobs_go_on_when_the_worker_is_killed(tmp_path, environment):

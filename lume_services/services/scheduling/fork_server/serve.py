@@ -16,6 +16,7 @@ import selectors
 import signal
 import socket
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +25,9 @@ from lume_services.services.scheduling.fork_server.launch import LENGTH, NUMBER
 from lume_services.services.scheduling.travelling import SPEC_VARIABLE
 
 _LIFELINE = 0  # standard input, whose other end the worker holds
+_STANDARD_STREAMS = 3
 _ASK_SECONDS = 10.0
+_WAIT_SECONDS = 0.1
 IMPORTED = ("prefect.main", "prefect.flow_engine", "lume_services.flows.jobs", "numpy")
 # Read when a job begins and later, and never while its modules are imported.
 _READ_LATER = ("PREFECT__", "LUME_", SPEC_VARIABLE)
@@ -100,25 +103,30 @@ class Serving:
         return None
 
     def _accept(self) -> Job | None:
-        connection, _ = self._listener.accept()
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:  # too many files are open: the job waits until another one has ended
+            time.sleep(_WAIT_SECONDS)
+            return None
         streams: list[int] = []
         try:
             connection.settimeout(_ASK_SECONDS)
             job = _request(connection, streams)
-            # Closed without an answer, the job gets an interpreter of its own.
-            accepted = _read_at_start(job.environment) == self._environment
-            pid = os.fork() if accepted else None
-            if pid == 0:
-                self._leave(connection, streams)
-                return job
+            if _read_at_start(job.environment) != self._environment:
+                raise ConnectionRefusedError
+            streams.append(os.dup(_LIFELINE))  # keeps a number for the descriptor of the process
+            pid = os.fork()
         except OSError:
-            pid = None
+            pid = None  # closed without an answer, the job gets an interpreter of its own
+        if pid == 0:
+            self._leave(connection, streams)
+            return job
         for stream in streams:
             os.close(stream)
         if pid is None:
             connection.close()
         else:
-            self._watch(_Running(os.pidfd_open(pid), connection), pid)
+            self._watch(pid, _Running(os.pidfd_open(pid), connection))
         return None
 
     def _leave(self, connection: socket.socket, streams: Sequence[int]) -> None:
@@ -129,10 +137,11 @@ class Serving:
         for running in self._running:
             running.close()
         for number, stream in enumerate(streams):
-            os.dup2(stream, number)
+            if number < _STANDARD_STREAMS:
+                os.dup2(stream, number)
             os.close(stream)
 
-    def _watch(self, running: _Running, pid: int) -> None:
+    def _watch(self, pid: int, running: _Running) -> None:
         self._running.add(running)
         self._selector.register(running.process, selectors.EVENT_READ, running)
         self._selector.register(running.connection, selectors.EVENT_READ, running)
@@ -167,12 +176,21 @@ def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _request(connection: socket.socket, streams: list[int]) -> Job:
-    """Return what is asked for; its standard streams are added to `streams`."""
-    header, received, _, _ = socket.recv_fds(connection, LENGTH.size, 3)
+    """Return what is asked for; its standard streams are added to `streams`.
+
+    Raises:
+        OSError: It does not come, or not whole.
+    """
+    header, received, _, _ = socket.recv_fds(connection, LENGTH.size, _STANDARD_STREAMS)
     streams.extend(received)
+    if len(header) < LENGTH.size or len(received) < _STANDARD_STREAMS:
+        raise ConnectionAbortedError
     (length,) = LENGTH.unpack(header)
     with connection.makefile("rb") as stream:
-        return Job(**json.loads(stream.read(length)))
+        request = stream.read(length)
+    if len(request) < length:
+        raise ConnectionAbortedError
+    return Job(**json.loads(request))
 
 
 def main() -> None:
@@ -180,6 +198,7 @@ def main() -> None:
     environment = dict(os.environ)
     for name in IMPORTED:
         importlib.import_module(name)
+    sys.stdout.flush()  # or each job would print it once more
     gc.collect()
     gc.freeze()  # so that collections in the jobs copy no memory of this process
     if job := Serving(socket.socket(fileno=int(sys.argv[1])), environment).serve():
