@@ -129,6 +129,15 @@ def test_what_is_read_at_the_start_of_python_gets_a_new_one(forks, tmp_path, env
     assert changed.items() <= told(forks, "surroundings", tmp_path, other)["environment"].items()
 
 
+def test_a_relative_place_of_modules_is_that_of_the_job(tmp_path, environment):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "beside.py").write_text("print(__file__)")
+    relative = {**environment, "PYTHONPATH": f"{TESTS}{os.pathsep}src"}
+    with ForkServer(relative) as forks:
+        code, out, _ = run(forks.command("python -m beside"), tmp_path, relative)
+    assert (code, out) == (0, f"{tmp_path}/src/beside.py\n")
+
+
 def test_settings_of_prefect_in_the_folder_count(forks, tmp_path, environment):
     (tmp_path / "prefect.toml").write_text("[logging]\nlevel = 'ERROR'\n")
     (tmp_path / "level.py").write_text(

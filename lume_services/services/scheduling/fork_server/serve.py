@@ -112,7 +112,7 @@ class Serving:
         try:
             connection.settimeout(_ASK_SECONDS)
             job = _request(connection, streams)
-            if _read_at_start(job.environment) != self._environment:
+            if _read_at_start(job.environment) != self._environment or _looks_around(job.environment):
                 raise ConnectionRefusedError
             streams.append(os.dup(_LIFELINE))  # keeps a number for the descriptor of the process
             pid = os.fork()
@@ -173,6 +173,12 @@ class Serving:
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith(_READ_LATER)}
+
+
+def _looks_around(environment: Mapping[str, str]) -> bool:
+    """Tell whether modules are looked for relative to the working directory, which is not that of the job."""
+    path = environment.get("PYTHONPATH")
+    return bool(path) and not all(map(os.path.isabs, str(path).split(os.pathsep)))
 
 
 def _request(connection: socket.socket, streams: list[int]) -> Job:
