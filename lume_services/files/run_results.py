@@ -19,7 +19,7 @@ from pydantic import Field
 
 from lume_services.config import current_context
 from lume_services.errors import EmptyResultError, EncodeError, RunException
-from lume_services.services.results.blob_folder import BlobFolder
+from lume_services.services.results.folder.blobs import BlobFolder
 from lume_services.values import decode, encode
 from lume_services.values.document import Document, dumps, loads
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from lume_services.services.results.order import view
+from lume_services.services.results.query.order import view
 from lume_services.values import encode
 from lume_services.values.codec import TYPE, TYPES
 

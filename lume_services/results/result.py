@@ -39,9 +39,9 @@ from lume_services.results.registry import (
     type_string,
 )
 from lume_services.services.results import ResultsDBService
-from lume_services.services.results.paths import Path, splits
+from lume_services.services.results.query.paths import Path, splits
+from lume_services.services.results.query.selection import SortSpec
 from lume_services.services.results.record import hash_of
-from lume_services.services.results.selection import SortSpec
 from lume_services.services.results.unreadable import Unreadable
 from lume_services.values import decode, encode, fingerprint
 from lume_services.values.document import dumps, loads

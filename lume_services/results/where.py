@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from lume_services.errors import QueryError
-from lume_services.services.results.paths import Path, escape
+from lume_services.services.results.query.paths import Path, escape
 
 Filter: TypeAlias = dict[str, Any]
 

@@ -14,8 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lume_services.errors import BlobCorruptError, ResultsDBError
-from lume_services.services.results.hdf5_arrays import ArrayReader
-from lume_services.services.results.hdf5_record import Storage, read_record, write_record
+from lume_services.services.results.hdf5.arrays import ArrayReader
+from lume_services.services.results.hdf5.record import Storage, read_record, write_record
 from lume_services.services.results.record import Record
 from lume_services.values import decode, fingerprint
 

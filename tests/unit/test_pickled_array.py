@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lume_services.errors import DecodeError
-from lume_services.services.results.pickled_array import read_pickled_array
+from lume_services.services.results.predecessor.pickled_array import read_pickled_array
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lume_services.errors import EncodeError, QueryError
-from lume_services.services.results.query import compile_query
+from lume_services.services.results.query.filter import compile_query
 from lume_services.values import encode
 
 

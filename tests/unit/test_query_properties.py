@@ -10,11 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies_query import CONDITIONS, DATES, DOCUMENTS, FILTERS, NUMBERS, PATHS, SCALARS, TEXTS, VALUES
 
-from lume_services.services.results.index_keys import index_keys, index_spans
-from lume_services.services.results.order import order_key
-from lume_services.services.results.paths import Path
-from lume_services.services.results.query import compile_query
-from lume_services.services.results.selection import Selection
+from lume_services.services.results.folder.index_keys import index_keys, index_spans
+from lume_services.services.results.query.filter import compile_query
+from lume_services.services.results.query.order import order_key
+from lume_services.services.results.query.paths import Path
+from lume_services.services.results.query.selection import Selection
 from lume_services.values import encode
 
 

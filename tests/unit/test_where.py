@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lume_services.errors import QueryError
 from lume_services.results import parse_where
-from lume_services.services.results.query import compile_query
+from lume_services.services.results.query.filter import compile_query
 from lume_services.values import encode
 
 JANUARY = datetime(2024, 1, 31, tzinfo=UTC)

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar, cast
 
 from lume_services.errors import LUMEServicesError, ResultsDBError
+from lume_services.services.results.query.selection import Selection, SortSpec
 from lume_services.services.results.record import ID, UNIQUE_HASH, Record, StoredRecord, unique_hash_of
-from lume_services.services.results.selection import Selection, SortSpec
 from lume_services.services.results.stats import CollectionStats
 from lume_services.services.results.unreadable import Unreadable
 from lume_services.values.blobs import BlobReader

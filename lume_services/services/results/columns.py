@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from lume_services.services.results.paths import escape
+from lume_services.services.results.query.paths import escape
 
 Keys: TypeAlias = tuple[str, ...]
 

@@ -29,10 +29,10 @@ from typing_extensions import override
 
 from lume_services.errors import ResultsDBError
 from lume_services.services.results.base import Reindexed, ResultsDB, Scan, batches
-from lume_services.services.results.blob_folder import BlobFolder
+from lume_services.services.results.folder.blobs import BlobFolder
+from lume_services.services.results.folder.tables import RecordTables
+from lume_services.services.results.query.selection import Selection
 from lume_services.services.results.record import Record, StoredRecord
-from lume_services.services.results.selection import Selection
-from lume_services.services.results.tables import RecordTables
 from lume_services.values.blobs import BlobReader
 from lume_services.values.codec import DEFAULT_THRESHOLD
 

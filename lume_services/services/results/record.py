@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from lume_services.errors import DecodeError, ResultCorruptError, ResultsDBError
-from lume_services.services.results.order import view
+from lume_services.services.results.query.order import view
 from lume_services.values import fingerprint
 from lume_services.values.blobs import Blob
 from lume_services.values.codec import TYPE, TYPES, encode

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from lume_services.services.results.base import Reindexed, ResultsDB
 from lume_services.services.results.columns import column_names, flatten
+from lume_services.services.results.query.selection import SortSpec
 from lume_services.services.results.record import DATE_MODIFIED
-from lume_services.services.results.selection import SortSpec
 from lume_services.services.results.stats import CollectionStats
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from heapq import nlargest
 from typing import Any
 
 from lume_services.errors import ResultCorruptError
-from lume_services.services.results.order import view
+from lume_services.services.results.query.order import view
 from lume_services.services.results.record import DATE_MODIFIED, StoredRecord
 from lume_services.values.codec import TYPE, TYPES
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lume_services.services.results import sqlite
+from lume_services.services.results.folder import sqlite
 from lume_services.services.results.file import FileResultsDB
 
 ARRAY = np.arange(400_000.0)  # three chunks and a bit
@@ -72,7 +72,7 @@ def test_a_folder_that_may_be_read_only(
     code = (
         "import sys, os\n"
         "import numpy as np\n"
-        "from lume_services.services.results import sqlite\n"
+        "from lume_services.services.results.folder import sqlite\n"
         "from lume_services.services.results.file import FileResultsDB\n"
         "sqlite.is_shared = lambda _: sys.argv[2] == 'rollback journal'\n"
         "store = FileResultsDB(sys.argv[1])\n"

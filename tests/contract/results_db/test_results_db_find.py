@@ -257,7 +257,7 @@ def test_equal_arrays_share_a_blob_until_the_last_is_deleted(store: ResultsDB) -
 
 def test_any_filter_gives_what_the_matcher_gives(store: ResultsDB) -> None:
     """A store may use indices and its own queries, but they must not show."""
-    from lume_services.services.results.query import compile_query
+    from lume_services.services.results.query.filter import compile_query
     from lume_services.values import encode
 
     values: list[Any] = [None, 0, 1, 1.0, True, "1", "x", [], [1], [1, "x"], {"b": 1}, {"b": [1]}, DAY, b"1"]

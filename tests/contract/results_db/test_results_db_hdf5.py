@@ -19,7 +19,7 @@ import pytest
 
 from lume_services.errors import BlobCorruptError, ResultCorruptError, ResultsDBError
 from lume_services.services.results.hdf5 import Hdf5ResultsDB
-from lume_services.services.results.hdf5_record import Storage, write_record
+from lume_services.services.results.hdf5.record import Storage, write_record
 from lume_services.services.results.record import Record
 from lume_services.values.lazy import LazyArray
 

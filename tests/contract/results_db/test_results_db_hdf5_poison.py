@@ -14,7 +14,7 @@ import pytest
 
 from lume_services.errors import BlobCorruptError, DecodeError, ResultCorruptError, ResultsDBError
 from lume_services.services.results.hdf5 import Hdf5ResultsDB
-from lume_services.services.results.hdf5_record import Storage, write_record
+from lume_services.services.results.hdf5.record import Storage, write_record
 from lume_services.services.results.record import Record
 
 ARRAY = np.arange(400_000.0)  # three chunks and a bit

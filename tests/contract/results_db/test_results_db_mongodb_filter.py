@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lume_services.services.results.mongodb import MongodbResultsDB
-from lume_services.services.results.query import compile_query
+from lume_services.services.results.query.filter import compile_query
 from lume_services.values import encode
 
 DAY = datetime(2024, 1, 1, tzinfo=UTC)

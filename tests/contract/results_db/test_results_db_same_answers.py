@@ -14,7 +14,7 @@ from strategies_query import DOCUMENTS, FILTERS, PATHS
 
 from lume_services.config import build_context
 from lume_services.services.results import ResultsDB
-from lume_services.services.results.query import compile_query
+from lume_services.services.results.query.filter import compile_query
 from lume_services.values import encode
 
 SORTS = st.none() | st.lists(st.tuples(PATHS, st.sampled_from([1, -1])), min_size=1, max_size=2)

@@ -32,9 +32,10 @@ from lume_services.errors import (
     ResultsDBError,
 )
 from lume_services.services.results.base import Reindexed, ResultsDB, Scan, batches
-from lume_services.services.results.mongodb_records import keys_of
-from lume_services.services.results.mongodb_server import MongoServer, Tree
-from lume_services.services.results.pickled_array import read_pickled_array
+from lume_services.services.results.mongodb.records import keys_of
+from lume_services.services.results.mongodb.server import MongoServer, Tree
+from lume_services.services.results.predecessor.pickled_array import read_pickled_array
+from lume_services.services.results.query.selection import Selection
 from lume_services.services.results.record import (
     DATE_MODIFIED,
     ID,
@@ -43,7 +44,6 @@ from lume_services.services.results.record import (
     StoredRecord,
     hash_of,
 )
-from lume_services.services.results.selection import Selection
 from lume_services.values.blobs import BlobReader
 from lume_services.values.codec import TYPE, encode
 from lume_services.values.trail import Trail

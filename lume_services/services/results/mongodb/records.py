@@ -15,9 +15,9 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from lume_services.services.results.mongodb_blobs import only_duplicates
-from lume_services.services.results.mongodb_filter import MARKS, MODIFIED
-from lume_services.services.results.mongodb_server import Tree
+from lume_services.services.results.mongodb.blobs import only_duplicates
+from lume_services.services.results.mongodb.filter import MARKS, MODIFIED
+from lume_services.services.results.mongodb.server import Tree
 from lume_services.services.results.record import ID, UNIQUE_HASH
 
 _PREFIX = "results."

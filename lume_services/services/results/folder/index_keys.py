@@ -9,7 +9,8 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from lume_services.services.results.order import (
+from lume_services.services.results.query.filter import Bound
+from lume_services.services.results.query.order import (
     BOOLEAN,
     BYTES,
     DATE,
@@ -20,8 +21,7 @@ from lume_services.services.results.order import (
     OrderKey,
     order_key,
 )
-from lume_services.services.results.paths import Path
-from lume_services.services.results.query import Bound
+from lume_services.services.results.query.paths import Path
 
 _TEXT_BYTES = 64
 _SIGN = 1 << 63

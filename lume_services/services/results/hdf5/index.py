@@ -17,11 +17,11 @@ from typing_extensions import override
 
 from lume_services.errors import ResultCorruptError, ResultsDBError
 from lume_services.services.results.base import batches
-from lume_services.services.results.hdf5_folder import RecordFolder, Signature
-from lume_services.services.results.hdf5_record import corrupt, read_id, read_record
+from lume_services.services.results.folder.sqlite import Format
+from lume_services.services.results.folder.tables import TABLES, RecordTables
+from lume_services.services.results.hdf5.folder import RecordFolder, Signature
+from lume_services.services.results.hdf5.record import corrupt, read_id, read_record
 from lume_services.services.results.record import Record, StoredRecord
-from lume_services.services.results.sqlite import Format
-from lume_services.services.results.tables import TABLES, RecordTables
 
 _FILES = """
     CREATE TABLE files (

@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import NamedTuple
 
-from lume_services.services.results.durable import explain_os_error, explained, remove_abandoned, sync
+from lume_services.services.results.folder.durable import explain_os_error, explained, remove_abandoned, sync
 
 SUFFIX = ".h5"
 _UNFINISHED = ".unfinished"

@@ -33,8 +33,8 @@ from typing_extensions import override
 
 from lume_services.errors import BlobCorruptError, ResultCorruptError, ResultsDBError
 from lume_services.services.results.base import Reindexed, ResultsDB, Scan, batches
-from lume_services.services.results.mongodb_blobs import BlobBucket, prepare
-from lume_services.services.results.mongodb_filter import (
+from lume_services.services.results.mongodb.blobs import BlobBucket, prepare
+from lume_services.services.results.mongodb.filter import (
     DOCUMENT,
     MARKS,
     MODIFIED,
@@ -46,7 +46,7 @@ from lume_services.services.results.mongodb_filter import (
     prefilter,
     searchable,
 )
-from lume_services.services.results.mongodb_records import (
+from lume_services.services.results.mongodb.records import (
     find_by_hash,
     find_page,
     find_records,
@@ -58,12 +58,12 @@ from lume_services.services.results.mongodb_records import (
     not_empty,
     referred_to,
 )
-from lume_services.services.results.mongodb_server import MongoServer, Tree
-from lume_services.services.results.order import order_key
-from lume_services.services.results.paths import Path
-from lume_services.services.results.query import Query
+from lume_services.services.results.mongodb.server import MongoServer, Tree
+from lume_services.services.results.query.filter import Query
+from lume_services.services.results.query.order import order_key
+from lume_services.services.results.query.paths import Path
+from lume_services.services.results.query.selection import Selection
 from lume_services.services.results.record import DATE_MODIFIED, ID, UNIQUE_HASH, Record, StoredRecord
-from lume_services.services.results.selection import Selection
 from lume_services.values.blobs import Blob, BlobReader
 from lume_services.values.codec import DEFAULT_THRESHOLD
 

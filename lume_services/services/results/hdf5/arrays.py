@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from lume_services.errors import BlobCorruptError, ResultCorruptError
-from lume_services.services.results.durable import explain_os_error, fill
-from lume_services.services.results.hdf5_record import lazy_array, opened
+from lume_services.services.results.folder.durable import explain_os_error, fill
+from lume_services.services.results.hdf5.record import lazy_array, opened
 from lume_services.values.blobs import BlobReader
 
 

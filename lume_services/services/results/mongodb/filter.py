@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lume_services.services.results.order import BOOLEAN, DATE, NAN_KEY, NUMBER, TEXT, OrderKey, view
-from lume_services.services.results.query import Bound, Query
+from lume_services.services.results.query.filter import Bound, Query
+from lume_services.services.results.query.order import BOOLEAN, DATE, NAN_KEY, NUMBER, TEXT, OrderKey, view
 from lume_services.services.results.record import DATE_MODIFIED, ID, UNIQUE_HASH
 from lume_services.values.codec import TYPE, TYPES
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lume_services.services.results.order import MISSING, view
+from lume_services.services.results.query.order import MISSING, view
 from lume_services.values.codec import TYPE, TYPES
 
 _PIECE = re.compile(r"(?:[^.\\]|\\.?)*", re.DOTALL)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lume_services.errors import ResultsDBError
-from lume_services.services.results.durable import explain_os_error, locked
+from lume_services.services.results.folder.durable import explain_os_error, locked
 
 _BUSY_SECONDS = 60
 _FROZEN = "immutable=1"

@@ -32,13 +32,13 @@ from typing_extensions import override
 
 from lume_services.errors import BlobCorruptError, ResultsDBError
 from lume_services.services.results.base import Reindexed, ResultsDB, Scan
-from lume_services.services.results.durable import explained
-from lume_services.services.results.hdf5_arrays import ArrayReader
-from lume_services.services.results.hdf5_folder import RecordFolder, signature_of
-from lume_services.services.results.hdf5_index import FileIndex, RecordFile
-from lume_services.services.results.hdf5_record import Compression, Storage, write_record
+from lume_services.services.results.folder.durable import explained
+from lume_services.services.results.hdf5.arrays import ArrayReader
+from lume_services.services.results.hdf5.folder import RecordFolder, signature_of
+from lume_services.services.results.hdf5.index import FileIndex, RecordFile
+from lume_services.services.results.hdf5.record import Compression, Storage, write_record
+from lume_services.services.results.query.selection import Selection
 from lume_services.services.results.record import Record, StoredRecord
-from lume_services.services.results.selection import Selection
 from lume_services.values.blobs import BlobReader
 from lume_services.values.codec import DEFAULT_THRESHOLD
 

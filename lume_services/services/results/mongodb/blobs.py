@@ -31,7 +31,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from lume_services.errors import BlobCorruptError, StoreUnavailableError
-from lume_services.services.results.mongodb_server import MongoServer, Tree
+from lume_services.services.results.mongodb.server import MongoServer, Tree
 from lume_services.values.blobs import CHUNK_BYTES, Blob, BlobReader
 
 FILES = "blobs.files"

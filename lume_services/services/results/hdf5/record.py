@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lume_services.errors import DecodeError, ResultCorruptError, ResultsDBError
-from lume_services.services.results.durable import explain_os_error, explained
-from lume_services.services.results.order import view
+from lume_services.services.results.folder.durable import explain_os_error, explained
+from lume_services.services.results.query.order import view
 from lume_services.services.results.record import DATE_MODIFIED, UNIQUE_HASH, Record
 from lume_services.values.blobs import Blob
 from lume_services.values.codec import TYPE, TYPES, decode, encode, types_beside

@@ -10,13 +10,13 @@ from typing import Any
 
 from lume_services.errors import ResultCorruptError
 from lume_services.services.results.base import Scan, batches
-from lume_services.services.results.index_keys import index_keys, index_spans
-from lume_services.services.results.order import DATE, order_key
-from lume_services.services.results.paths import Path as DottedPath
-from lume_services.services.results.query import Bound, Query
+from lume_services.services.results.folder.index_keys import index_keys, index_spans
+from lume_services.services.results.folder.sqlite import Database, Format
+from lume_services.services.results.query.filter import Bound, Query
+from lume_services.services.results.query.order import DATE, order_key
+from lume_services.services.results.query.paths import Path as DottedPath
+from lume_services.services.results.query.selection import ASCENDING, DESCENDING, Selection
 from lume_services.services.results.record import DATE_MODIFIED, ID, UNIQUE_HASH, Record, StoredRecord
-from lume_services.services.results.selection import ASCENDING, DESCENDING, Selection
-from lume_services.services.results.sqlite import Database, Format
 
 _NO_DATE = -(2**63)
 _LAST = 2**63 - 1

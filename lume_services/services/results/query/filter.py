@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from lume_services.errors import QueryError, choose_from
-from lume_services.services.results.order import (
+from lume_services.services.results.query.order import (
     MAPPING,
     MISSING,
     NAN_KEY,
@@ -25,7 +25,7 @@ from lume_services.services.results.order import (
     type_rank,
     view,
 )
-from lume_services.services.results.paths import Path
+from lume_services.services.results.query.paths import Path
 from lume_services.values.codec import TYPE, encode
 
 Matcher: TypeAlias = Callable[[dict[str, Any]], bool]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from lume_services.errors import QueryError
-from lume_services.services.results.order import EMPTY_LIST, NULL_KEY, OrderKey, order_key
-from lume_services.services.results.paths import Path, project
-from lume_services.services.results.query import Query, compile_query
+from lume_services.services.results.query.filter import Query, compile_query
+from lume_services.services.results.query.order import EMPTY_LIST, NULL_KEY, OrderKey, order_key
+from lume_services.services.results.query.paths import Path, project
 from lume_services.services.results.record import ID
 
 SortSpec: TypeAlias = str | Sequence[str | tuple[str, int]]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lume_services.errors import BlobCorruptError
-from lume_services.services.results.durable import explain_os_error, fill, remove_abandoned, sync
+from lume_services.services.results.folder.durable import explain_os_error, fill, remove_abandoned, sync
 from lume_services.values.blobs import CHUNK_BYTES, Blob, BlobReader
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -1,0 +1,1 @@
+"""What the stores in folders share: durable files, SQLite, blobs."""

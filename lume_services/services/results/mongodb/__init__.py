@@ -1,0 +1,5 @@
+"""The `mongodb` store."""
+
+from lume_services.services.results.mongodb.store import MongodbResultsDB
+
+__all__ = ["MongodbResultsDB"]

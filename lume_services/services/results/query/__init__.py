@@ -1,0 +1,1 @@
+"""Queries: MongoDB's filters and order over the records of any store."""
