@@ -11,9 +11,9 @@ from prefect import flow
 from scanning import SQUARES, alive, compose, from_step, step, wait_until, workers_in
 
 from lume_services.config import configure
-from lume_services.errors import NotAFlowError, SpecError
+from lume_services.errors import BackendError, NotAFlowError, SpecError
 from lume_services.flows import FlowOfFlows
-from lume_services.flows.scans import local_pool
+from lume_services.flows.scans import local_pool, pool
 from lume_services.flows.scans.steps import DirectStep
 from lume_services.flows.signature import signature_of
 from lume_services.results import FailedScanResult, Result, ScanResult
@@ -164,6 +164,26 @@ def test_whatever_happens_at_a_point_the_others_run(lume_context):
     assert sorted(record.inputs["same"]["x"] for record in Result.find("scanned.scan.failed")) == [
         *range(1, 7)
     ]
+
+
+def test_a_scan_ends_that_only_loses_points(lume_context, monkeypatch):
+    """Each point ends its process. Where one has finished, now or before, the others are told as failed."""
+    monkeypatch.setattr(pool, "_HOPELESS", 2)
+    composed = compose(step("kills-its-process"))
+    every = {f"kills-its-process.{name}": range(1, 5) for name in ("x", "at")}
+    with pytest.raises(BackendError, match="each of 2 points has ended what ran it") as caught:
+        list(composed.scan(every, zipped=True, workers=2))
+    assert "Killed" in caught.value.message
+    assert "lume-services run" in caught.value.remedy
+    some = {"kills-its-process.x": range(3), "kills-its-process.at": [-1, 1, 2]}
+    for reused in (False, True):
+        points = list(composed.scan(some, zipped=True, workers=1))
+        assert {(point.values["kills-its-process.x"], point.reused) for point in points} == {
+            (0.0, reused),
+            (1.0, False),
+            (2.0, False),
+        }
+        assert sum(point.error is not None for point in points) == 2
 
 
 def test_a_point_gives_what_a_run_gives(lume_context, tmp_path):

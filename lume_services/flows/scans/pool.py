@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Self
 
+from lume_services.errors import BackendError
 from lume_services.flows.scans.job import FailedPoint, Job
 from lume_services.flows.scans.points import Point
 from lume_services.flows.scans.stored import Outcome, PointStore
 from lume_services.results.provenance import Provenance
+
+_HOPELESS = 10  # a scan ends when so many points were lost, and not one has run
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,15 @@ class Pool(ABC):
     def __init__(self, job: Job, store: PointStore, limit: int, largest_chunk: int) -> None:
         self.chunk_size = 1
         """How many points the next chunk should have."""
+        self.works = False
+        """Whether a point has finished, now or before. Until then a scan ends that only loses points."""
         self._job = job
         self._store = store
         self._limit = limit
         self._largest_chunk = largest_chunk
         self._again: deque[Part] = deque()
         self._chunks = 0
+        self._lost_points = 0
 
     def __enter__(self) -> Self:
         return self
@@ -105,9 +111,11 @@ class Pool(ABC):
         """Wait a moment, and yield what is finished.
 
         Raises:
-            BackendError: What runs the points cannot start, or cannot store results.
+            BackendError: What runs the points cannot start, cannot store results, or ends at each of them.
         """
-        yield from self._heard()
+        for found in self._heard():
+            self.works = self.works or bool(found.stored) or any(failed.step for _, failed in found.failed)
+            yield found
         while self._again and self._has_room:
             self._submit(self._again.popleft())
 
@@ -138,6 +146,18 @@ class Pool(ABC):
         self.chunk_size = min(max(round(rate * self.seconds_per_chunk), 1), self._largest_chunk)
 
     def _lost(self, planned: Planned, error: str) -> tuple[Planned, FailedPoint]:
-        """Store a point as failed: what ran it is no more."""
+        """Store a point as failed: what ran it is no more.
+
+        Raises:
+            BackendError: This is so of every point until now; not the points are at fault.
+        """
         self._store.insert([Outcome(planned.point, {}, error)], Provenance.here())
+        self._lost_points += 1
+        if self._lost_points >= _HOPELESS and not self.works:
+            raise BackendError(
+                f"the scan cannot go on: each of {self._lost_points} points has ended what ran it, and none "
+                f"has finished. Of the last one: {error}",
+                remedy="Try one point with `lume-services run`, and look at what it prints; memory that is "
+                "too small, and a package that crashes when it is imported, look like this.",
+            )
         return planned, FailedPoint(0, error)

@@ -91,7 +91,8 @@ class Scan(Iterator[ScanPoint]):
         """Run the scan, and yield what is finished, many points at a time, without reading results.
 
         Raises:
-            BackendError: A worker process or a job could not start, or cannot store its results.
+            BackendError: A worker process or a job could not start, cannot store its results, or ends at
+                every point.
             ResultsDBError: The store cannot be read.
         """
         blocks = self._blocks()
@@ -106,6 +107,7 @@ class Scan(Iterator[ScanPoint]):
                         reused, missing = block
                         waiting.extend(missing)
                         if reused:
+                            pool.works = True
                             yield Finished(reused=reused)
                 if waiting and pool.wants_more:
                     pool.submit([waiting.popleft() for _ in range(min(pool.chunk_size, len(waiting)))])

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lume_services.services.results.folder import sqlite
 from lume_services.services.results.file import FileResultsDB
+from lume_services.services.results.folder import sqlite
 
 ARRAY = np.arange(400_000.0)  # three chunks and a bit
 
