@@ -24,7 +24,7 @@ demo: $(VENV)/.demo  ## install, and run the main job
 	LUME_HOME=$(CURDIR)/demo $(BIN)/lume-services run lume_services/examples/quad_scan/quad_scan.yaml
 
 test: $(VENV)/.dev  ## install, and run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2  # the backends in one process, the rest in the other; see conftest.py
 
 # Where `../shared/tools/kubernetes-build ../infra/kubernetes` puts the programs of a cluster.
 test-kubernetes: export LUME_TEST_KUBERNETES_BIN ?= $(abspath ../infra/kubernetes/bin)

@@ -1,4 +1,7 @@
-"""Runs the code blocks of README.md and docs/: Python, shell commands, and console sessions."""
+"""Runs the code blocks of README.md and docs/: Python, shell commands, and console sessions.
+
+Which tests stay together where pytest-xdist runs them in several processes is said here, too.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,27 @@ import tempfile
 import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sybil import Document, Example, Region, Sybil
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 ROOT = Path(__file__).parent
+BACKENDS = "tests/contract/backends/"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file in one process, and all those that share the servers of backends."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return BACKENDS if file.startswith(BACKENDS) else file
+
+    return Together(config, log)
 
 
 def _shell(command: str) -> subprocess.CompletedProcess[str]:
