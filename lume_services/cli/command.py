@@ -15,12 +15,11 @@ def command_line(*arguments: str) -> str:
     """Return the command with these arguments as it can be typed in the user's shell.
 
     Where the program is not on the path, it is named as it was called. What `make` has put into the
-    environment ends with it, so the variables of LUME-services are repeated.
+    environment ends with it, so where the results are is repeated; other variables may hold secrets.
     """
     program = PROGRAM if shutil.which(PROGRAM) else _called_as()
-    ours = {name: value for name, value in os.environ.items() if name.startswith("LUME_")}
-    repeated = ours.items() if "MAKELEVEL" in os.environ else ()
-    variables = [f"{name}={shlex.quote(value)}" for name, value in repeated]
+    home = os.environ.get("LUME_HOME") if "MAKELEVEL" in os.environ else None
+    variables = [] if home is None else [f"LUME_HOME={shlex.quote(home)}"]
     return " ".join([*variables, program, *map(shlex.quote, arguments)])
 
 
