@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import pty
 import subprocess
 import sys
 from importlib.resources import files
@@ -11,6 +10,7 @@ from importlib.resources import files
 import h5py
 import pandas as pd
 import pytest
+from terminal import shown_on_a_terminal
 
 QUAD_SCAN = str(files("lume_services") / "examples/quad_scan/quad_scan.yaml")
 FEW = ["--set", "beam.n_particle=2000", "--set", "track.points=7"]
@@ -92,25 +92,8 @@ def test_run_as_json(cli):
 
 
 def test_live_progress_on_a_terminal(cli, home):
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "lume_services", "run", QUAD_SCAN, *FEW],
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        cwd=home,
-        env={**cli.environment, "TERM": "xterm", "COLUMNS": "100"},
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        try:
-            while chunk := os.read(ours, 4096):
-                shown += chunk
-        except OSError:  # how a terminal tells its end
-            pass
-        os.close(ours)
-        process.stdout.read()
-    assert process.returncode == 0
-    text = shown.decode()
+    command = [sys.executable, "-m", "lume_services", "run", QUAD_SCAN, *FEW]
+    text = shown_on_a_terminal(command, folder=home, environment=cli.environment, columns=100)
     assert "\x1b[" in text
     assert all(step in text for step in ("quad_scan", "beam", "track", "fit"))
     assert text.count("✓") >= 3

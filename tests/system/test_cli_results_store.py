@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import pty
 import signal
 import sqlite3
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from terminal import shown_on_a_terminal
 
 from lume_services.results import Result
 from lume_services.services.results import ResultsDBService
@@ -167,25 +167,10 @@ class TestCopy:
 
     def test_a_bar_on_a_terminal(self, cli: CommandLine, tmp_path: Path) -> None:
         fill(tmp_path / "old", 3)
-        ours, theirs = pty.openpty()
-        with subprocess.Popen(
-            cli.command("copy", "--from", "file:old"),
-            stdout=subprocess.DEVNULL,
-            stderr=theirs,
-            cwd=tmp_path,
-            env={**cli.environment, "TERM": "xterm", "COLUMNS": "80"},
-        ) as process:
-            os.close(theirs)
-            shown = b""
-            try:
-                while chunk := os.read(ours, 4096):
-                    shown += chunk
-            except OSError:  # how a terminal tells its end
-                pass
-            os.close(ours)
-        assert process.returncode == 0
-        assert "━" in shown.decode()
-        assert "3/3" in shown.decode()
+        command = cli.command("copy", "--from", "file:old")
+        shown = shown_on_a_terminal(command, folder=tmp_path, environment=cli.environment, columns=80)
+        assert "━" in shown
+        assert "3/3" in shown
 
     def test_kill_9_midway_and_again(self, cli: CommandLine, tmp_path: Path) -> None:
         fill(tmp_path / "old", 400, image=np.arange(10_000.0))

@@ -12,10 +12,10 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from file_store import blob_files, execute
 
 from lume_services.errors import BlobCorruptError, DecodeError, ResultCorruptError, ResultsDBError
 from lume_services.services.results.file import FileResultsDB
@@ -28,18 +28,6 @@ ARRAY = np.arange(400_000.0)  # three chunks and a bit
 def store(tmp_path: Path) -> Iterator[FileResultsDB]:
     with FileResultsDB(tmp_path / "store") as store:
         yield store
-
-
-def blob_files(store: FileResultsDB) -> list[Path]:
-    return sorted(path for path in (store.path / "blobs").rglob("*") if path.is_file())
-
-
-def execute(store: FileResultsDB, statement: str, *parameters: Any) -> None:
-    store.close()
-    connection = sqlite3.connect(store.path / "results.sqlite")
-    with connection:
-        assert connection.execute(statement, parameters).rowcount
-    connection.close()
 
 
 # damage -------------------------------------------------------------------------------------------

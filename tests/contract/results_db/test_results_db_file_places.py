@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from file_store import blob_files, execute
 
 from lume_services.services.results.file import FileResultsDB
 from lume_services.services.results.folder import sqlite
@@ -25,18 +24,6 @@ ARRAY = np.arange(400_000.0)  # three chunks and a bit
 def store(tmp_path: Path) -> Iterator[FileResultsDB]:
     with FileResultsDB(tmp_path / "store") as store:
         yield store
-
-
-def blob_files(store: FileResultsDB) -> list[Path]:
-    return sorted(path for path in (store.path / "blobs").rglob("*") if path.is_file())
-
-
-def execute(store: FileResultsDB, statement: str, *parameters: Any) -> None:
-    store.close()
-    connection = sqlite3.connect(store.path / "results.sqlite")
-    with connection:
-        assert connection.execute(statement, parameters).rowcount
-    connection.close()
 
 
 # out of reach, full -------------------------------------------------------------------------------
