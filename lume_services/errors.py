@@ -321,5 +321,14 @@ class RunNotFoundError(BackendError, LookupError):
     """There is no record of such a run."""
 
 
+class NotTrustedError(BackendError, PermissionError):
+    """A record names the code that would run, and nobody has said that it may.
+
+    Attributes:
+        folder: Where modules would be imported from, besides the installed packages; None if from nowhere.
+        entrypoints: What would be imported, by step; None for a step whose flow is found by its name.
+    """
+
+
 class RunTakenOverError(BackendError, RuntimeError):
     """Another process carries on the run."""

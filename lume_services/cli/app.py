@@ -23,6 +23,7 @@ from lume_services.cli import (
     validate,
     worker,
 )
+from lume_services.cli.output import echo, echo_error, echo_lines
 from lume_services.errors import LUMEServicesError
 
 USAGE = 2
@@ -31,9 +32,24 @@ FAILURE = 1
 
 def exit_code(error: BaseException) -> int:
     """Return 2 for an error that a change of the input mends before anything runs, else 1."""
-    from lume_services.errors import ConfigurationError, EncodeError, PluginError, QueryError, SpecError
+    from lume_services.errors import (
+        ConfigurationError,
+        EncodeError,
+        NotTrustedError,
+        PluginError,
+        QueryError,
+        SpecError,
+    )
 
-    usage = (ConfigurationError, EncodeError, PluginError, QueryError, SpecError, typer.TyperException)
+    usage = (
+        ConfigurationError,
+        EncodeError,
+        NotTrustedError,
+        PluginError,
+        QueryError,
+        SpecError,
+        typer.TyperException,
+    )
     return USAGE if isinstance(error, usage) else FAILURE
 
 
@@ -65,9 +81,8 @@ def report(message: str, *, debug: bool) -> None:
     if debug:
         import traceback
 
-        traceback.print_exc()
-    typer.secho("Error: ", err=True, fg=typer.colors.RED, bold=True, nl=False)
-    typer.echo(message, err=True)
+        echo_lines(traceback.format_exc(), err=True)
+    echo_error(message)
 
 
 app = typer.Typer(
@@ -82,7 +97,7 @@ app = typer.Typer(
 
 def _show_version(value: bool) -> None:
     if value:
-        typer.echo(__version__)
+        echo(__version__)
         raise typer.Exit
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lume_services.cli.output import JSONFlag, print_json, print_table
+from lume_services.cli.output import JSONFlag, echo, echo_lines, print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, help="Show and check the configuration.", rich_markup_mode=None)
 
@@ -62,7 +62,7 @@ def check(*, as_json: JSONFlag = False) -> None:
     if as_json:
         print_json({"valid": True, "problems": []})
     else:
-        typer.echo("The configuration is valid.")
+        echo("The configuration is valid.")
 
 
 @app.command()
@@ -89,4 +89,4 @@ def env(
         Format.yaml: reference.sample_yaml,
         Format.markdown: reference.markdown_page,
     }[form]()
-    typer.echo(text, nl=False)
+    echo_lines(text)

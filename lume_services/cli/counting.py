@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-import typer
-
-from lume_services.cli.output import console
+from lume_services.cli.output import console, echo
 
 _SECONDS = 2.0
 
@@ -62,11 +60,11 @@ def _lines(what: str, total: int | None) -> Callable[[int], None]:
         done += count
         now = time.monotonic()
         if done == total:
-            typer.echo(f"{what} {done}{of}", err=True)
+            echo(f"{what} {done}{of}", err=True)
         elif now - shown >= _SECONDS:
             shown = now
             left = "" if total is None else f", {_duration((now - began) * (total - done) / done)} left"
-            typer.echo(f"{what} {done}{of}, {_per_second(done, began)}{left}", err=True)
+            echo(f"{what} {done}{of}, {_per_second(done, began)}{left}", err=True)
 
     return advance
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lume_services.cli.output import JSONFlag, print_json
+from lume_services.cli.output import JSONFlag, echo, echo_lines, print_json
 
 if TYPE_CHECKING:
     from lume_services.flows import Plan
@@ -37,17 +37,17 @@ def graph(
 
         with atomic_path(svg.resolve()) as temporary:
             temporary.write_text(graph_svg(plan, status), encoding="utf-8")
-        typer.echo(f"{svg} written", err=True)
+        echo(f"{svg} written", err=True)
     if as_json:
         print_json(graph_data(plan, status))
     elif mermaid:
-        typer.echo(graph_mermaid(plan, status), nl=False)
+        echo_lines(graph_mermaid(plan, status))
     elif svg is None:
-        typer.echo(graph_text(plan, status), nl=False)
+        echo_lines(graph_text(plan, status))
 
 
 def _plan_and_status(path: Path | None, run_id: str | None) -> tuple[Plan, Mapping[str, StepStatus] | None]:
-    from lume_services.flows import Plan, Spec, load_spec
+    from lume_services.flows import Plan, load_spec
 
     if run_id is None:
         if path is None:
@@ -58,4 +58,4 @@ def _plan_and_status(path: Path | None, run_id: str | None) -> tuple[Plan, Mappi
 
     records = RunRecords()
     found = records.run(run_id, load_spec(path).name if path else None)
-    return Plan.from_spec(Spec.model_validate(dict(found.spec))), status_of(found, records)
+    return Plan.from_spec(load_spec(found.spec)), status_of(found, records)

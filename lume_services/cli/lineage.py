@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lume_services.cli.outline import outline
-from lume_services.cli.output import JSONFlag, console, print_json
+from lume_services.cli.output import JSONFlag, console, print_json, shown
 from lume_services.cli.selection import Project, one
 from lume_services.results.plain import cell
 
@@ -78,6 +78,6 @@ def _grow(tree: Any, step: Ancestor, prefix: str, shown: set[str]) -> None:
 
 
 def _line(text: str) -> Text:
-    from rich.text import Text
-
-    return Text(text, no_wrap=True, overflow="ignore")
+    line = shown(text)
+    line.no_wrap, line.overflow = True, "ignore"
+    return line

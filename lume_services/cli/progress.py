@@ -6,9 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-import typer
-
-from lume_services.cli.output import console
+from lume_services.cli.output import console, echo, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,7 +58,7 @@ class Progress:
         self._since[event.step] = time.monotonic()
         if self._live is None and not self._quiet and event.state != "queued":
             took = f" {event.duration:.2f} s" if event.duration is not None else ""
-            typer.echo(f"{event.step} {event.state}{took}", err=True)
+            echo(f"{event.step} {event.state}{took}", err=True)
 
     def as_data(self) -> list[dict[str, Any]]:
         """Return how each step stands, for JSON."""
@@ -70,19 +68,18 @@ class Progress:
     def _table(self) -> Table:
         from rich.spinner import Spinner
         from rich.table import Table
-        from rich.text import Text
 
-        table = Table(title=self._plan.name, title_justify="left", box=None)
+        table = Table(title=shown(self._plan.name), title_justify="left", box=None)
         for column in ("", "step", "state", "time"):
             table.add_column(column, justify="right" if column == "time" else "left")
         for step in self._plan.steps:
             event = self._events.get(step)
             state = event.state if event else "queued"
             style = STYLES.get(state, "")
-            mark = Spinner("dots") if state == "running" else Text(MARKS.get(state, "·"))
+            mark = Spinner("dots") if state == "running" else shown(MARKS.get(state, "·"))
             link = _link(event.run_id) if event and event.run_id else None
-            name = Text(step, style=f"link {link}" if link else "")
-            table.add_row(mark, name, Text(state, style=style), self._took(step))
+            name = shown(step, f"link {link}" if link else "")
+            table.add_row(mark, name, shown(state, style), self._took(step))
         return table
 
     def _took(self, step: str) -> str:

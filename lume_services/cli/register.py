@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lume_services.cli.output import JSONFlag, print_json
+from lume_services.cli.output import JSONFlag, echo, print_json
 from lume_services.cli.values import SpecArgument
 from lume_services.errors import BackendError
 
@@ -46,8 +46,8 @@ def register(
     if as_json:
         print_json({"name": name, "steps": list(composed.steps)})
         return
-    typer.echo(f"{name} is registered.")
-    typer.echo(f"To run it: prefect deployment run {shlex.quote(name)}")
+    echo(f"{name} is registered.")
+    echo(f"To run it: prefect deployment run {shlex.quote(name)}")
 
 
 def _schedule(cron: str | None, interval: float | None, rrule: str | None) -> Schedule | None:

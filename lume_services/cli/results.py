@@ -12,7 +12,7 @@ import typer
 
 from lume_services.cli import lineage, store
 from lume_services.cli.outline import outline
-from lume_services.cli.output import JSONFlag, console, print_json, print_table
+from lume_services.cli.output import JSONFlag, console, echo, print_json, print_table, shown
 from lume_services.cli.selection import Project, Query, Where, filter_of, found, one
 
 app = typer.Typer(
@@ -78,7 +78,7 @@ def show(
         return
     from rich.tree import Tree
 
-    tree = Tree(f"result {record['_id']}")
+    tree = Tree(shown(f"result {record['_id']}"))
     _grow(tree, {key: value for key, value in outline(record).items() if key != "_id"})
     console().print(tree)
 
@@ -103,7 +103,7 @@ def export(
         path = Path(f"results.{form or Format.csv}")
     records = found(filter_of(where, query), project, sort, limit)
     count = export_results(records, path, file_format=str(form) if form else None)
-    typer.echo(f"{count} results written to {path}")
+    echo(f"{count} results written to {path}")
 
 
 app.command("lineage")(lineage.show_lineage)
@@ -146,11 +146,9 @@ def _short(value: Any) -> str:
 
 
 def _grow(tree: Any, values: Mapping[str, Any]) -> None:
-    from rich.markup import escape
-
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            _grow(tree.add(escape(str(key))), value)
+            _grow(tree.add(shown(key)), value)
         else:
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            tree.add(escape(f"{key}: {text}"))
+            tree.add(shown(f"{key}: {text}"))

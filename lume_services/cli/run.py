@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lume_services.cli.command import command_line
-from lume_services.cli.output import JSONFlag, print_json
+from lume_services.cli.output import JSONFlag, echo, echo_lines, print_json
 from lume_services.cli.values import ParamsOption, SetOption, SpecArgument, read_flow_of_flows, read_part
 from lume_services.errors import StepFailedError
 from lume_services.values.references import references
@@ -85,7 +85,7 @@ def run(
 
 def _say_how_to_go_on(error: StepFailedError, spec: object) -> None:
     go_on = command_line("run", str(spec), "--resume", str(error.whole_run_id))
-    typer.echo(f"To go on from here: {go_on}", err=True)
+    echo(f"To go on from here: {go_on}", err=True)
 
 
 def _failed(error: StepFailedError, progress: Progress) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _explain(progress: Progress, explain: bool) -> None:
     if explain:
         for step in progress.as_data():
             what = {"completed": "ran", "failed": "ran, and failed"}.get(step["state"], step["state"])
-            typer.echo(f"{step['step']} {what}" + (f": {step['why']}." if step["why"] else "."))
+            echo(f"{step['step']} {what}" + (f": {step['why']}." if step["why"] else "."))
 
 
 def _as_data(done: FlowOfFlowsRun, steps: list[dict[str, Any]]) -> dict[str, Any]:
@@ -115,18 +115,21 @@ def _as_data(done: FlowOfFlowsRun, steps: list[dict[str, Any]]) -> dict[str, Any
 def _report(done: FlowOfFlowsRun, spec: object) -> None:
     for value in done.results.values():
         if isinstance(value, Mapping) and isinstance(value.get("summary"), str):
-            typer.echo(f"\n{value['summary']}")
+            echo()
+            echo_lines(value["summary"])
     if files := list(dict.fromkeys(path for _, path in _files(done.results))):
-        typer.echo("\nFiles:")
+        echo()
+        echo("Files:")
         for path in files:
-            typer.echo(f"  {path}")
+            echo(f"  {path}")
     results = list(references(done.results, "result_type_string"))
-    typer.echo("\nNext:")
+    echo()
+    echo("Next:")
     for project in dict.fromkeys(str(reference["project_name"]) for reference in results):
-        typer.echo(f"  {command_line('results', 'list', '--project', project)}")
+        echo(f"  {command_line('results', 'list', '--project', project)}")
     if results:
-        typer.echo(f"  {command_line('results', 'show', results[-1]['query']['unique_hash'][:12])}")
-    typer.echo(f"  {command_line('graph', str(spec), '--svg', 'graph.svg')}")
+        echo(f"  {command_line('results', 'show', results[-1]['query']['unique_hash'][:12])}")
+    echo(f"  {command_line('graph', str(spec), '--svg', 'graph.svg')}")
 
 
 def _files(results: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lume_services.cli.output import JSONFlag, print_json, print_table
+from lume_services.cli.output import JSONFlag, echo, print_json, print_table
 
 app = typer.Typer(no_args_is_help=True, help="Look at runs, and look after them.", rich_markup_mode=None)
 
@@ -67,9 +67,9 @@ def delete(
         roots |= {root for root, last in began.items() if last <= before}
         removed = remove_run_results(before)
     count = records.delete(roots)
-    typer.echo(f"{count} {'run' if count == 1 else 'runs'} deleted.")
+    echo(f"{count} {'run' if count == 1 else 'runs'} deleted.")
     if removed:
-        typer.echo(f"{removed} {'file' if removed == 1 else 'files'} with values of jobs removed.")
+        echo(f"{removed} {'file' if removed == 1 else 'files'} with values of jobs removed.")
 
 
 @app.command()
@@ -98,4 +98,4 @@ def reconcile(
         rows = ((run.name, run.before, run.after, run.why) for run in ended)
         print_table("Ended", ("run", "was", "is", "why"), rows)
     else:
-        typer.echo("Every run is in a true state.")
+        echo("Every run is in a true state.")

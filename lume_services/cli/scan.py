@@ -12,7 +12,7 @@ import typer
 
 from lume_services.cli.command import command_line
 from lume_services.cli.counting import counting
-from lume_services.cli.output import JSONFlag, print_json
+from lume_services.cli.output import JSONFlag, echo, print_json
 from lume_services.cli.values import ParamsOption, SetOption, SpecArgument, read_part
 from lume_services.errors import SerializationError, choose_from
 
@@ -104,7 +104,8 @@ def scan(
             for found in points.finished():
                 advance(counts.add(points, found))
     except KeyboardInterrupt:
-        typer.echo("\nInterrupted. What has run is stored: the same command runs the rest.", err=True)
+        echo(err=True)
+        echo("Interrupted. What has run is stored: the same command runs the rest.", err=True)
         raise
     _report(points, counts, time.monotonic() - began, output, as_json=as_json)
     if counts.failed:
@@ -135,18 +136,19 @@ def _report(points: Scan, counts: _Counts, seconds: float, output: Path | None, 
         failures = {"failed_collection": points.failed_collection, "failures": counts.failures}
         print_json({"state": state, "points": points.total, **numbers, **took, **places, **failures})
         return
-    typer.echo(
+    echo(
         f"{points.total} points: {counts.stored} ran, {counts.reused} were there already, "
         f"{counts.failed} failed; {seconds:.1f} s, {rate:.3g}/s"
     )
     for failure in counts.failures:
-        typer.echo(f"  {', '.join(f'{key}={value}' for key, value in failure['values'].items())}")
-        typer.echo(f"    {failure['error']}")
+        echo(f"  {', '.join(f'{key}={value}' for key, value in failure['values'].items())}")
+        echo(f"    {failure['error']}")
     if counts.failed > len(counts.failures):
-        typer.echo(f"  and {counts.failed - len(counts.failures)} more")
+        echo(f"  and {counts.failed - len(counts.failures)} more")
     if output is not None:
-        typer.echo(f"{written} points written to {output}")
-    typer.echo("\nNext:")
-    typer.echo(f"  {command_line('results', 'list', '--project', points.collection)}")
+        echo(f"{written} points written to {output}")
+    echo()
+    echo("Next:")
+    echo(f"  {command_line('results', 'list', '--project', points.collection)}")
     if counts.failed:
-        typer.echo(f"  {command_line('results', 'list', '--project', points.failed_collection)}")
+        echo(f"  {command_line('results', 'list', '--project', points.failed_collection)}")

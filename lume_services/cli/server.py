@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from lume_services.cli.output import echo
+
 app = typer.Typer(no_args_is_help=True, help="Run a Prefect server.", rich_markup_mode=None)
 
 
@@ -36,8 +38,8 @@ def start(
 
     def ready(url: str) -> None:
         where = "in PostgreSQL" if database else "in memory: all is forgotten when it stops"
-        typer.echo(f"The Prefect server answers at {url}; its data are {where}.")
-        typer.echo(f"Use it: export LUME_PREFECT__API_URL={url} LUME_BACKEND=process")
-        typer.echo("Then start a worker: lume-services worker start")
+        echo(f"The Prefect server answers at {url}; its data are {where}.")
+        echo(f"Use it: export LUME_PREFECT__API_URL={url} LUME_BACKEND=process")
+        echo("Then start a worker: lume-services worker start")
 
     PrefectServer(host=host, port=port, database=SecretStr(database) if database else None).run(ready)

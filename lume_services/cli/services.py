@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from lume_services.cli.output import JSONFlag, console, print_json, print_table
+from lume_services.cli.output import JSONFlag, console, echo, print_json, print_table, shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,7 +40,7 @@ def up(
 
     with _Progress() as progress:
         Compose(file or ()).up(progress.update, timeout)
-    typer.echo("All services are ready. Look: lume-services services status")
+    echo("All services are ready. Look: lume-services services status")
 
 
 @app.command()
@@ -49,7 +49,7 @@ def down(*, file: FileOption = None) -> None:
     from lume_services.cli.compose import Compose
 
     Compose(file or ()).down()
-    typer.echo("All services are stopped.")
+    echo("All services are stopped.")
 
 
 @app.command()
@@ -91,17 +91,18 @@ class _Progress:
         if self._live is None:
             before = {_line(one) for one in self._states}
             for line in (line for line in map(_line, states) if line not in before):
-                typer.echo(line, err=True)
+                echo(line, err=True)
         self._states = states
 
     def _table(self) -> Table:
         from rich.table import Table
-        from rich.text import Text
 
         table = Table(box=None, show_header=False)
         for one in self._states:
             style = "green" if one.ready else "yellow"
-            table.add_row("✓" if one.ready else "·", one.service, Text(one.health or one.state, style=style))
+            table.add_row(
+                "✓" if one.ready else "·", shown(one.service), shown(one.health or one.state, style)
+            )
         return table
 
 

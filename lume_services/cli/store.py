@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lume_services.cli.counting import counting
-from lume_services.cli.output import JSONFlag, print_json, print_table
+from lume_services.cli.output import JSONFlag, confirm, echo, print_json, print_table
 from lume_services.cli.selection import Project, Query, Where, configured_service, filter_of, one, projects
 from lume_services.errors import DecodeError, QueryError, ResultCorruptError, ResultNotFoundError
 
@@ -58,6 +57,14 @@ def copy(
     where: Where = None,
     query: Query = None,
     project: Project = None,
+    runs: Annotated[
+        bool,
+        typer.Option(
+            "--runs",
+            help="Copy what is kept of runs, too, for the lineage of results. Resumed runs take values from "
+            "there, so only from a store that you trust.",
+        ),
+    ] = False,
     as_json: JSONFlag = False,
 ) -> None:
     """Copy results to another store, and compare each. Type it again to resume an interrupted copy."""
@@ -68,6 +75,8 @@ def copy(
     if source == target:
         raise QueryError("--from and --to are the same store.", remedy="Give one of them, or both.")
     condition = filter_of(where, query)
+    if runs and (project is not None or condition is not None):
+        raise QueryError("--runs is for a copy of all results.", remedy="Leave out --project and conditions.")
     contexts = [_context(source, "--from"), _context(target, "--to")]
     transfers: list[Transfer] = []
     errors: list[str] = []
@@ -75,12 +84,14 @@ def copy(
         _check_there(contexts[0])
         before, after = (context.results_db_service() for context in contexts)
         names = projects(before, project)
-        if project is None and condition is None:  # so that the lineage of all results can be told there, too
+        if runs:
             names = [*names, *(name for name in before.collections(of_runs=True) if name != LEASES)]
         with counting("copied", _total(before, names, condition), quiet=as_json) as advance:
             for name in names:
                 with _noted(errors):
-                    transfers.append(copy_results(before, after, name, condition, advance=advance))
+                    transfers.append(
+                        copy_results(before, after, name, condition, of_runs=runs, advance=advance)
+                    )
     finally:
         for context in contexts:
             close_context(context)
@@ -114,12 +125,12 @@ def delete(
         condition = condition or {}
         count = sum(service.count(collection=name, query=condition) for name in names)
     if count and not yes:
-        _confirm(f"Delete {_results(count)}?")
+        confirm(f"Delete {_results(count)}?")
     deleted = sum(service.delete(collection=name, query=condition) for name in names)
     if as_json:
         print_json({"deleted": deleted})
     else:
-        typer.echo(f"{_results(deleted)} deleted")
+        echo(f"{_results(deleted)} deleted")
 
 
 def stats(*, project: Project = None, as_json: JSONFlag = False) -> None:
@@ -139,7 +150,7 @@ def stats(*, project: Project = None, as_json: JSONFlag = False) -> None:
         (of.collection, part.path, part.record_id, _size(part.nbytes)) for of in found for part in of.largest
     ]
     if parts:
-        typer.echo()
+        echo()
         print_table("Largest arrays", ("project", "array", "id", "size"), parts)
 
 
@@ -149,7 +160,7 @@ def reindex(*, as_json: JSONFlag = False) -> None:
     if as_json:
         print_json(asdict(done))
     else:
-        typer.echo(str(done))
+        echo(str(done))
     if done.damaged:
         raise typer.Exit(1)
 
@@ -195,13 +206,6 @@ def _total(
         return None  # not known: the copy tells of it when all others are done
 
 
-def _confirm(question: str) -> None:
-    # typer.confirm writes to standard output, which is for results
-    typer.echo(f"{question} [y/N] ", nl=False, err=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise typer.Abort
-
-
 def _results(count: int) -> str:
     return f"{count} result{'' if count == 1 else 's'}"
 
@@ -211,7 +215,7 @@ def _report(transfers: Sequence[Transfer], *, as_json: bool) -> None:
         print_json([asdict(transfer) for transfer in transfers])
         return
     for transfer in transfers:
-        typer.echo(f"{transfer.collection}: {transfer.copied} copied, {transfer.present} were there already")
+        echo(f"{transfer.collection}: {transfer.copied} copied, {transfer.present} were there already")
 
 
 def _size(nbytes: int) -> str:

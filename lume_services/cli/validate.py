@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lume_services.cli.output import JSONFlag, print_json
+from lume_services.cli.output import JSONFlag, echo, print_json
 from lume_services.cli.values import ParamsOption, SetOption, SpecArgument, read_flow_of_flows
 from lume_services.errors import SpecError
 
@@ -29,6 +29,6 @@ def validate(
         print_json({"valid": True, "problems": [], "warnings": warnings})
         return
     for warning in composed.warnings:
-        typer.echo(f"Warning: {warning}", err=True)
+        echo(f"Warning: {warning}", err=True)
     count = len(composed.steps)
-    typer.echo(f"{spec} is valid: {count} {'step' if count == 1 else 'steps'}, ready to run.")
+    echo(f"{spec} is valid: {count} {'step' if count == 1 else 'steps'}, ready to run.")

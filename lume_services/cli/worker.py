@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lume_services.cli.output import echo
+
 if TYPE_CHECKING:
     from lume_services.config.sections import PrefectSection
 
@@ -64,7 +66,7 @@ def start(
     # The manifest of a Kubernetes job can be read by many, so it refers to a config map and a secret.
     if backend.work_pool_type != "kubernetes":
         section["env"] = job_environment(settings, os.environ) | section["env"]
-    Worker(backend, **{**section, **set_ones}).run(typer.echo)
+    Worker(backend, **{**section, **set_ones}).run(echo)
 
 
 def _tell_prefect(section: PrefectSection) -> None:

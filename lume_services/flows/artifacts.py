@@ -22,6 +22,7 @@ from lume_services.flows.plan import Plan
 from lume_services.flows.runs.status import StepStatus
 from lume_services.services.scheduling.standin import running_stand_in
 from lume_services.values.references import references
+from lume_services.values.visible import markdown, visible
 
 _IMAGES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".svg": "image/svg+xml"}
 _LARGEST_IMAGE = 500_000  # bytes: an artifact is kept in the database of the server
@@ -46,17 +47,21 @@ def publish(plan: Plan, events: Mapping[str, StepEvent], values: Mapping[str, An
         for artifact in _artifacts(plan, events, values):
             artifact.create(_sync=True)  # type: ignore[call-arg]
     except (HTTPError, PrefectException, LUMEServicesError, OSError) as error:
-        logger.warning("The artifacts of the run are not complete: %s", error)
+        logger.warning("The artifacts of the run are not complete: %s", visible(error))
 
 
 def _artifacts(plan: Plan, events: Mapping[str, StepEvent], values: Mapping[str, Any]) -> Iterator[Artifact]:
     status = {name: _status(event) for name, event in events.items()}
     graph = f"```mermaid\n{graph_mermaid(plan, status)}```\n\n```text\n{graph_text(plan, status)}```\n"
-    yield MarkdownArtifact(key="graph", markdown=graph, description=f"The steps of {plan.name}.")
+    yield MarkdownArtifact(key="graph", markdown=graph, description=f"The steps of {markdown(plan.name)}.")
     rows = [_row(events[name]) for name in plan.steps if name in events]
     yield TableArtifact(key="steps", table=rows, description="How the steps ended.")
     results = [
-        {"step": step, "project": found["project_name"], "result": found["query"]["unique_hash"]}
+        {
+            "step": markdown(step),
+            "project": markdown(found["project_name"]),
+            "result": markdown(found["query"]["unique_hash"]),
+        }
         for step, value in values.items()
         for found in references(value, "result_type_string")
     ]
@@ -74,11 +79,11 @@ def _status(event: StepEvent) -> StepStatus:
 def _row(event: StepEvent) -> dict[str, Any]:
     link = url_for("flow-run", UUID(event.run_id)) if event.run_id else None
     return {
-        "step": event.step,
+        "step": markdown(event.step),
         "state": event.state,
         "seconds": "" if event.duration is None else f"{event.duration:.2f}",
         "run": f"[{event.run_id}]({link})" if link else event.run_id or "",
-        "why": event.error or event.why or "",
+        "why": markdown(event.error or event.why or ""),
     }
 
 
@@ -96,5 +101,5 @@ def _images(values: Mapping[str, Any]) -> Iterable[Artifact]:
             yield ImageArtifact(
                 key=f"plot-{len(seen)}",
                 image_url=f"data:{kind};base64,{content}",
-                description=f"{file.filename}, of the step {step!r}.",
+                description=f"{markdown(file.filename)}, of the step {markdown(repr(step))}.",
             )

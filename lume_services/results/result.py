@@ -42,6 +42,7 @@ from lume_services.services.results import ResultsDBService
 from lume_services.services.results.query.paths import Path, splits
 from lume_services.services.results.query.selection import SortSpec
 from lume_services.services.results.record import hash_of
+from lume_services.services.results.service import INTERNAL, is_internal
 from lume_services.services.results.unreadable import Unreadable
 from lume_services.values import decode, encode, fingerprint
 from lume_services.values.document import dumps, loads
@@ -71,6 +72,15 @@ def _whole_milliseconds(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+def _of_results(name: str) -> str:
+    if is_internal(name):
+        raise ValueError(
+            f"the project {name!r} is not for results: names that begin with {INTERNAL!r} belong to the "
+            "records of runs"
+        )
+    return name
+
+
 Moment = Annotated[AwareDatetime, AfterValidator(_whole_milliseconds)]
 """A datetime with a time zone; kept in UTC, in whole milliseconds."""
 
@@ -96,7 +106,7 @@ class Result(BaseModel):  # noqa: PLW1641 - it can change, so it has no hash
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     id: str | None = None
-    project_name: str = Field(
+    project_name: Annotated[str, AfterValidator(_of_results)] = Field(
         default="local", min_length=1, validation_alias=AliasChoices("project_name", "collection")
     )
     flow_id: str | None = Field(default_factory=current_flow_id)

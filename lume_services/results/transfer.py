@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from lume_services.errors import BlobCorruptError, LUMEServicesError, ResultCorruptError
+from lume_services.errors import BlobCorruptError, LUMEServicesError, ResultCorruptError, ResultsDBError
 from lume_services.results.exported import read_export
 from lume_services.results.plain import is_table
 from lume_services.services.results import ResultsDBService
 from lume_services.services.results.record import ID, UNIQUE_HASH
+from lume_services.services.results.service import INTERNAL, is_internal
 from lume_services.values import fingerprint
 
 Advance: TypeAlias = Callable[[int], None]
@@ -44,6 +45,7 @@ def copy_results(
     collection: str,
     query: Mapping[str, Any] | None = None,
     *,
+    of_runs: bool = False,
     advance: Advance = lambda _: None,
 ) -> Transfer:
     """Copy the results of a collection that match into the same collection of another store.
@@ -56,12 +58,17 @@ def copy_results(
         target: The store to write.
         collection: The collection.
         query: A MongoDB filter.
+        of_runs: The collection may be one of what is kept of runs. A run that is resumed takes values from
+            there, so only where the source is trusted as much as the target.
         advance: Is told of progress.
 
     Raises:
+        ResultsDBError: The collection is one of what is kept of runs, and that is not allowed.
         ResultCorruptError: A result reads back from the target otherwise than it was read from the source;
             or, after all others were copied, some cannot be read.
     """
+    if not of_runs:
+        _refuse_internal(collection, where=f"collection {collection!r}")
     done = copied = 0
     damaged: list[BlobCorruptError] = []
     for batch in _batches(source.find(collection=collection, query=query)):
@@ -95,6 +102,7 @@ def import_results(
         SerializationError: The format is not one of them.
         DecodeError: The file is not such an export, or JSON has not kept a result exactly. The results
             before it are stored.
+        ResultsDBError: A record is none of a result, but of what is kept of runs; likewise.
         ResultCorruptError: A result reads back from the store otherwise than it is in the file.
     """
     done: Counter[str] = Counter()
@@ -102,12 +110,25 @@ def import_results(
     for batch in _batches(read_export(path, file_format=file_format)):
         by_collection: dict[str, list[Record]] = {}
         for record in batch:
+            _refuse_internal(record["project_name"], where=str(path))
             by_collection.setdefault(record["project_name"], []).append(record)
         for name, records in by_collection.items():
             copied[name] += _store(records, target, name)
             done[name] += len(records)
         advance(len(batch))
     return [Transfer(name, copied[name], done[name] - copied[name]) for name in sorted(done)]
+
+
+def _refuse_internal(collection: str, *, where: str) -> None:
+    """Refuse what is kept of runs: what comes from elsewhere is a result, and changes no run here."""
+    if is_internal(collection):
+        raise ResultsDBError(
+            f"{collection!r} is no project of results: names that begin with {INTERNAL!r} belong to the "
+            "records of runs, which are not taken from elsewhere.",
+            where=where,
+            remedy="Name a project that `lume-services results stats` lists.",
+            collection=collection,
+        )
 
 
 def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:

@@ -142,7 +142,7 @@ def test_a_result_of_a_flow_that_ran_by_itself(lume_context):
 
 def test_a_run_that_is_built_again_is_the_same(traced, lume_context):
     first = FlowOfFlows.from_yaml(traced).run({"source": {"start": 3.0}})
-    shown = call("rerun", stored(lume_context)["_id"], "--json")
+    shown = call("rerun", stored(lume_context)["_id"], str(traced), "--json")
     assert shown.exit_code == 0, shown.stderr
     data = json.loads(shown.stdout)
     assert (data["run_id"], data["same"]) == (first.run_id, True)
@@ -156,16 +156,17 @@ def test_what_is_different_is_named(traced, lume_context, monkeypatch):
     flows.write_text(flows.read_text().replace("FACTOR = 2.0", "FACTOR = 2.001"))
     monkeypatch.delitem(__import__("sys").modules, "traced_flows")
     records = RunRecords()
-    found = rerun(records.run(first.run_id), records)
+    composed = FlowOfFlows.from_yaml(traced)
+    found = rerun(records.run(first.run_id), records, composed)
     assert found.differences == (
         "model['content']['y']: 12.0 is 12.006 now",
         "report['content']: '2.0' is '2.001' now",
     )
     # The file has another content by now, so that what it was is known no more.
-    [difference] = rerun(records.run(first.run_id), records, rtol=1e-2).differences
+    [difference] = rerun(records.run(first.run_id), records, composed, rtol=1e-2).differences
     assert difference.startswith("report['content']: ")
     assert "unreadable: " in difference
-    shown = call("rerun", first.run_id)
+    shown = call("rerun", first.run_id, "--yes")
     assert shown.exit_code == 1
     assert "model['content']['y']: 12.0 is 12.006 now" in shown.stdout
 
@@ -192,7 +193,7 @@ def test_a_copy_of_all_results_knows_where_they_come_from(traced, lume_context, 
     record = stored(lume_context)
     copy = {"type": "hdf5", "path": str(tmp_path / "copy")}
     stores = ("--from", f"file:{tmp_path / 'lume' / 'results'}", "--to", f"hdf5:{copy['path']}")
-    copied = call("results", "copy", *stores)
+    copied = call("results", "copy", *stores, "--runs")
     assert copied.exit_code == 0, copied.stderr
     with use_context(build_context({"home": str(tmp_path), "results_db": copy})):
         found = lineage(record)

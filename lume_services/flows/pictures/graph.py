@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from lume_services.flows.plan import Edge, Plan
 from lume_services.flows.runs.status import StepStatus
+from lume_services.values.visible import visible
 
 Status: TypeAlias = Mapping[str, StepStatus]
 
@@ -32,16 +33,18 @@ def graph_text(plan: Plan, status: Status | None = None) -> str:
 
 
 def _lines(plan: Plan, status: Status | None) -> Iterator[str]:
-    yield f"{plan.name}: {_count(len(plan.steps), 'step')}, {_count(len(plan.edges), 'mapped parameter')}"
+    counts = f"{_count(len(plan.steps), 'step')}, {_count(len(plan.edges), 'mapped parameter')}"
+    yield f"{visible(plan.name)}: {counts}"
     width = len(str(len(plan.generations)))
     for number, generation in enumerate(plan.generations, 1):
         for step in generation:
             state = f": {status.get(step, StepStatus())}" if status is not None else ""
             yield f"{number:>{width}}  {_label(plan, step)}{state}"
             edges = plan.into(step)
-            longest = max((len(edge.parameter) for edge in edges), default=0)
-            for edge in edges:
-                yield f"{'':{width}}    {edge.parameter:<{longest}} <- {_origin(edge)}"
+            parameters = [visible(edge.parameter) for edge in edges]
+            longest = max(map(len, parameters), default=0)
+            for edge, parameter in zip(edges, parameters, strict=True):
+                yield f"{'':{width}}    {parameter:<{longest}} <- {_origin(edge)}"
 
 
 def _count(number: int, noun: str) -> str:
@@ -51,7 +54,7 @@ def _count(number: int, noun: str) -> str:
 def _origin(edge: Edge) -> str:
     task = f", task {edge.task}" if edge.task else ""
     index = "".join(f"[{key!r}]" for key in edge.attribute_index)
-    return f"{edge.parent}{task}{f', {index}' if index else ''} ({edge.map_type})"
+    return visible(f"{edge.parent}{task}{f', {index}' if index else ''} ({edge.map_type})")
 
 
 def graph_mermaid(plan: Plan, status: Status | None = None) -> str:
@@ -78,12 +81,12 @@ def _classes(names: Mapping[str, str], status: Status | None) -> Iterator[str]:
 
 def _label(plan: Plan, step: str) -> str:
     flow = plan.steps[step].name
-    return step if flow == step else f"{step} (flow {flow})"
+    return visible(step if flow == step else f"{step} (flow {flow})")
 
 
 def _escaped(text: str) -> str:
     """Write what could end a Mermaid label, or begin something in it, as the number of the character."""
-    return re.sub(r"[^\w .-]", lambda found: f"#{ord(found[0])};", text)
+    return re.sub(r"[^\w .-]", lambda found: f"#{ord(found[0])};", visible(text))
 
 
 def graph_data(plan: Plan, status: Status | None = None) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as ET
 
 from lume_services.flows.pictures.layout import HEAD, LONGEST_TEXT, Layout, Node, Wire, lay_out
 from lume_services.flows.plan import Plan
 from lume_services.flows.runs.status import StepStatus
+from lume_services.values.visible import visible
 
 # The colours are readable on a white and on a dark page.
 STYLE = """
@@ -64,7 +64,7 @@ def _root(plan: Plan, layout: Layout) -> ET.Element:
             "role": "img",
         },
     )
-    ET.SubElement(root, "title").text = _printable(plan.name)
+    ET.SubElement(root, "title").text = visible(plan.name)
     ET.SubElement(root, "style").text = STYLE
     size = {"markerWidth": "7", "markerHeight": "7"}
     head = {"id": "head", "viewBox": "0 0 8 8", "refX": "7", "refY": "4", "orient": "auto", **size}
@@ -75,12 +75,7 @@ def _root(plan: Plan, layout: Layout) -> ET.Element:
 
 def _label(step: str, below: str) -> Sequence[str]:
     lines = [step, below] if below else [step]
-    return [_shortened(_printable(line)) for line in lines]
-
-
-def _printable(text: str) -> str:
-    """Replace control characters, which XML cannot hold."""
-    return re.sub(r"[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
+    return [_shortened(visible(line)) for line in lines]
 
 
 def _shortened(text: str) -> str:
@@ -90,7 +85,7 @@ def _shortened(text: str) -> str:
 def _box(step: str, lines: Sequence[str], box: Node, status: StepStatus | None) -> ET.Element:
     group = ET.Element("g")
     error = f": {status.error}" if status and status.error else ""
-    ET.SubElement(group, "title").text = _printable(f"{step}{error}")
+    ET.SubElement(group, "title").text = visible(f"{step}{error}")
     top = box.y - box.height / 2
     place = {"x": f"{box.x:.1f}", "y": f"{top:.1f}", "rx": "6"}
     size = {"width": f"{box.width:.1f}", "height": f"{box.height:.1f}"}
@@ -115,5 +110,5 @@ def _wire(wire: Wire) -> ET.Element:
 def _parameter(wire: Wire) -> ET.Element:
     x, y = wire.points[-1]
     text = ET.Element("text", {"class": "parameter", "x": f"{x - HEAD:.1f}", "y": f"{y - 4:.1f}"})
-    text.text = _shortened(_printable(wire.edge.parameter))
+    text.text = _shortened(visible(wire.edge.parameter))
     return text

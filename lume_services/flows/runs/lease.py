@@ -18,6 +18,7 @@ from uuid import uuid4
 from lume_services.errors import LUMEServicesError, RunTakenOverError
 from lume_services.services.results import ResultsDBService
 from lume_services.services.results.service import INTERNAL
+from lume_services.values.visible import visible
 
 LEASES = f"{INTERNAL}leases"
 
@@ -132,7 +133,7 @@ class Lease:
     def _say(self, last: Mapping[str, Any]) -> None:
         if not _is_free(last):
             holder = Holder(**last["holder"])
-            logger.warning("Run %s is carried on by %s: waiting for it.", self._root, holder)
+            logger.warning("Run %s is carried on by %s: waiting for it.", self._root, visible(holder))
 
     def _claim(self, number: int, *, released: bool = False) -> bool:
         """Claim a number, and return whether it is ours; then the claims before it are removed.

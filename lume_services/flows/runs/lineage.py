@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lume_services.errors import RunNotFoundError
+from lume_services.errors import ResultCorruptError, RunNotFoundError
+from lume_services.flows.load import load_spec
 from lume_services.flows.plan import Plan
 from lume_services.flows.runs.records import RunRecord, RunRecords, StepRecord
-from lume_services.flows.spec import Spec
 from lume_services.values import fingerprint
 
 
@@ -123,19 +123,31 @@ class _Ancestors:
         self._records = records
         self._plans: dict[str, Plan] = {}
         self._found: dict[str, Ancestor] = {}
+        self._above: set[str] = set()
 
     def of(self, step: StepRecord) -> Ancestor:
         if step.id not in self._found:
+            if step.id in self._above:
+                raise _no_lineage(step, "it depends on itself")
+            self._above.add(step.id)
             by_step = {name: self._records.step(record_id) for name, record_id in step.parents.items()}
-            parents = {
-                edge.parameter: self.of(by_step[edge.parent])
-                for edge in self._plan(step.run_id).into(step.step)
-            }
+            edges = self._plan(step.run_id).into(step.step)
+            if unknown := {edge.parent for edge in edges} - by_step.keys():
+                raise _no_lineage(step, f"it does not say what {', '.join(sorted(unknown))} was")
+            parents = {edge.parameter: self.of(by_step[edge.parent]) for edge in edges}
             self._found[step.id] = Ancestor(step, parents)
         return self._found[step.id]
 
     def _plan(self, run_id: str) -> Plan:
         if run_id not in self._plans:
             spec = self._records.run(run_id).spec
-            self._plans[run_id] = Plan.from_spec(Spec.model_validate(dict(spec)))
+            self._plans[run_id] = Plan.from_spec(load_spec(spec))
         return self._plans[run_id]
+
+
+def _no_lineage(step: StepRecord, why: str) -> ResultCorruptError:
+    return ResultCorruptError(
+        f"the record of the step {step.step!r} is not one that a run has written: {why}.",
+        where=f"record {step.id}",
+        remedy="Delete the run: `lume-services runs delete` with its id.",
+    )

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Literal, Self
 from uuid import uuid4
 
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+
 from lume_services.config import current_context
-from lume_services.errors import EncodeError, RunNotFoundError, choose_from
+from lume_services.errors import EncodeError, ResultCorruptError, RunNotFoundError, choose_from
 from lume_services.flows.runs.request import LATEST
 from lume_services.results.plain import loaded
 from lume_services.services.results import ResultsDBService
@@ -54,12 +57,13 @@ class RunRecord:
     parameters: Mapping[str, Mapping[str, Any]] | None
     backend: str
     provenance: Mapping[str, Any]
-    began: datetime = field(default_factory=_now)
+    began: AwareDatetime = field(default_factory=_now)
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
-        """Return the record from the document of the store."""
-        return cls(**{one.name: record[one.name] for one in fields(cls)})
+        """Return the record from the document of the store; see `_checked`."""
+        found: Self = _checked(cls, record)
+        return found
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class StepRecord:
     code: str
     inputs: Mapping[str, str] | None
     parents: Mapping[str, str]
-    began: datetime
+    began: AwareDatetime
     seconds: float
     flow_run_id: str | None = None
     error: str | None = None
@@ -107,8 +111,32 @@ class StepRecord:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
-        """Return the record from the document of the store."""
-        return cls(**{one.name: record[one.name] for one in fields(cls) if one.name in record})
+        """Return the record from the document of the store; see `_checked`."""
+        found: Self = _checked(cls, record)
+        return found
+
+
+def _checked(cls: Any, record: Mapping[str, Any]) -> Any:
+    """Return the record of a run or step, whose parts are of the right types: it may come from anywhere.
+
+    Raises:
+        ResultCorruptError: They are not.
+    """
+    known = {one.name: record[one.name] for one in fields(cls) if one.name in record}
+    try:
+        return _adapter(cls).validate_python(known)
+    except ValidationError as error:
+        wrong = [".".join(map(str, problem["loc"])) for problem in error.errors(include_input=False)]
+        raise ResultCorruptError(
+            f"this is no record of a run that we have written: {', '.join(wrong)}.",
+            where=f"record {record.get('unique_hash')}",
+            remedy="Delete it with ResultsDBService.delete, or restore the store from a backup.",
+        ) from None
+
+
+@cache
+def _adapter(cls: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(cls)
 
 
 _WITHOUT_VALUES = [one.name for one in fields(StepRecord) if one.name not in ("tasks", "value")]

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from lume_services.errors import NotAFlowError
+from lume_services.errors import NotAFlowError, Problem, SpecError
 from lume_services.flows.check import CheckedSpec
 from lume_services.flows.runs.identity import code_fingerprint
 from lume_services.flows.scans.points import Point
 from lume_services.flows.scans.typed import step_and_parameter
 from lume_services.flows.travel import portable
 from lume_services.services.results.record import hash_of
+from lume_services.services.results.service import INTERNAL, is_internal
 from lume_services.values import decode, dumps, encode, fingerprint, loads
 
 Values = Mapping[str, Mapping[str, Any]]
@@ -54,9 +55,15 @@ class Job:
 
         Raises:
             NotAFlowError: No other process could import the flow of a step.
+            SpecError: The collection is not for results.
             EncodeError: A value in the spec or for all points cannot be stored.
         """
         collection = collection or f"{checked.spec.project_name or checked.spec.name}.scan"
+        if is_internal(collection):
+            message = (
+                f"the collection {collection!r} would begin with {INTERNAL!r}, as the records of runs do."
+            )
+            raise SpecError("the scan cannot be stored", [Problem(message, remedy="Give it another name.")])
         code = {step: code_fingerprint(flow) for step, flow in checked.flows.items()}
         shared = {"spec": checked.spec.model_dump(), "parameters": dict(parameters), "code": code}
         return cls(

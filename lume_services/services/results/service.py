@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 INTERNAL = "_lume_"
 """Collections whose names begin so hold what is kept of runs, and no results."""
+
+
+def is_internal(collection: str) -> bool:
+    """Tell whether a collection holds what is kept of runs, or could be mistaken for one that does."""
+    return unicodedata.normalize("NFKC", collection).strip().casefold().startswith(INTERNAL)
 
 
 class ResultsDBService:
