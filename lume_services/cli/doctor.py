@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lume_services.cli.output import JSONFlag, print_json, print_table
+from lume_services.values.secret import without_credentials
 
 if TYPE_CHECKING:
     from lume_services.config import Context
@@ -61,7 +62,7 @@ def _try(check: str, action: Callable[[], str]) -> Finding:
     try:
         detail, ok = action(), True
     except Exception as error:  # noqa: BLE001 - whatever is wrong is what the doctor reports
-        detail, ok = f"{type(error).__name__}: {error}", False
+        detail, ok = without_credentials(f"{type(error).__name__}: {error}"), False
     return Finding(check, ok, detail, time.perf_counter() - start)
 
 

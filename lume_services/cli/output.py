@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lume_services.values.secret import without_credentials
 from lume_services.values.visible import visible
 
 if TYPE_CHECKING:
@@ -47,9 +48,12 @@ def echo_lines(text: str, *, err: bool = False) -> None:
 
 
 def echo_error(message: str) -> None:
-    """Print an error. Its lines after the first are indented, so that none can be taken for another error."""
+    """Print an error, without the credentials that a URL in it may hold.
+
+    Its lines after the first are indented, so that none can be taken for another error.
+    """
     typer.secho("Error: ", err=True, fg=typer.colors.RED, bold=True, nl=False)
-    first, *others = message.split("\n")
+    first, *others = without_credentials(message).split("\n")
     indented = [line if line[:1] in ("", " ") else f"  {line}" for line in others]
     echo_lines("\n".join([first, *indented]), err=True)
 

@@ -13,9 +13,11 @@ from lume_services.config.retired import RETIRED_SECTIONS, warn_retired
 from lume_services.config.sections import section_names
 from lume_services.config.settings import FILESYSTEM_SECTIONS, RESULTS_DB_SECTIONS, LUMEServicesSettings
 from lume_services.errors import Problem, choose_from, nearest
+from lume_services.values.secret import may_be_secret, without_credentials
 
 PREFIX = "LUME_"
 _WITH_NAMES = re.compile(r"(LUME_(?:RUN_CONFIG|WORKER)__(?:ENV|LABELS))__")
+_WHOLE_SECTIONS = frozenset({"dict_type", "model_type", "model_attributes_type", "list_type"})
 Path = tuple[str, ...]
 """Where a setting is: ("results_db", "port")."""
 
@@ -36,6 +38,8 @@ def path_of(location: Iterable[int | str]) -> Path:
 
 def is_secret(path: Path) -> bool:
     """Tell whether the value of a setting must not be shown."""
+    if any(may_be_secret(part) for part in path[1:]):
+        return True
     models: list[type[BaseModel]] = [LUMEServicesSettings, *_all_sections()]
     for section in models:
         field = section.model_fields.get(path[-1]) if path else None
@@ -82,7 +86,11 @@ def problem_of(details: ErrorDetails, sources: Mapping[str, Mapping[str, Any]]) 
     path = path_of(details["loc"])
     where = place_of(path, sources)
     value = details["input"]
-    shown = repr(value) if isinstance(value, str | int | float | bool) and not is_secret(path) else None
+    is_shown = isinstance(value, str | int | float | bool) and not is_secret(path)
+    # What stands in the place of a whole section may be anything.
+    if details["type"] in _WHOLE_SECTIONS:
+        is_shown = False
+    shown = without_credentials(repr(value)) if is_shown else None
     match details["type"]:
         case "missing":
             return Problem("required, but not set.", where, f"Set {variable(path)}.")
@@ -91,9 +99,9 @@ def problem_of(details: ErrorDetails, sources: Mapping[str, Mapping[str, Any]]) 
         case "literal_error":
             expected = str(details.get("ctx", {}).get("expected", ""))
             choices = [choice.strip(" '") for choice in expected.replace(" or ", ",").split(",")]
-            return Problem(f"{shown} is not valid.", where, choose_from(value, choices))
+            return Problem(f"{shown or 'this'} is not valid.", where, choose_from(value, choices))
         case "value_error":
-            return Problem(details["msg"].removeprefix("Value error, "), where)
+            return Problem(without_credentials(details["msg"].removeprefix("Value error, ")), where)
         case _:
             message = details["msg"][:1].lower() + details["msg"][1:]
             return Problem(f"{shown}: {message}." if shown else f"{message}.", where)

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from lume_services.config.problems import models_in, variable
 from lume_services.config.settings import LUMEServicesSettings
+from lume_services.values.secret import masked
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def sample_yaml() -> str:
 
 
 def shown_values(settings: LUMEServicesSettings) -> dict[tuple[str, ...], Any]:
-    """Return every value of the settings by its path, secrets masked."""
+    """Return every value of the settings by its path, with what may be a secret masked."""
     found: dict[tuple[str, ...], Any] = {}
 
     def walk(path: tuple[str, ...], value: Any) -> None:
@@ -154,7 +155,7 @@ def shown_values(settings: LUMEServicesSettings) -> dict[tuple[str, ...], Any]:
             for name, inner in value.items():
                 walk((*path, name), inner)
         else:
-            found[path] = str(value) if isinstance(value, SecretStr) else value
+            found[path] = masked(path[-1], value)
 
     walk((), settings)
     return found

@@ -6,11 +6,13 @@ The fields of a section, without its `type`, are the keyword arguments of the cl
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+
+from lume_services.values.secret import masked
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -34,10 +36,18 @@ Options = Annotated[dict[str, Any], FromJSON]
 ExpandedPath = Annotated[Path, BeforeValidator(lambda value: Path(value).expanduser())]
 
 
+def without_secrets(parts: Iterable[tuple[str | None, Any]]) -> Iterator[tuple[str | None, Any]]:
+    """Yield the parts of a representation, with what may be a secret masked."""
+    return ((name, masked(name or "", value)) for name, value in parts)
+
+
 class Section(BaseModel):
     """Base of all sections: unknown names are refused, every default is checked."""
 
     model_config = ConfigDict(extra="forbid", validate_default=True, frozen=True, hide_input_in_errors=True)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        yield from without_secrets(super().__repr_args__())
 
     def arguments(self) -> dict[str, Any]:
         """Return the keyword arguments for the class that this section chooses."""

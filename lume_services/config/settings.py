@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,6 +29,7 @@ from lume_services.config.sections import (
     WorkerSection,
     from_json,
     infer_type,
+    without_secrets,
 )
 from lume_services.config.sources import DotEnvSource, config_file_source
 
@@ -192,6 +194,9 @@ class LUMEServicesSettings(BaseSettings):
                 "give one of them another identifier"
             )
         return self
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        yield from without_secrets(super().__repr_args__())
 
     @property
     def results_path(self) -> Path:

@@ -25,6 +25,7 @@ from pymongo.errors import (
 )
 
 from lume_services.errors import ResultsDBError, StoreUnavailableError
+from lume_services.values.secret import MASK, may_be_secret, without_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -213,10 +214,11 @@ class MongoServer:
         return ResultsDBError(f"MongoDB says: {said}.", where=self.where, code=code)
 
     def _without_secrets(self, message: str) -> str:
-        for secret in (self._password, self._uri):
-            if secret is not None and secret.get_secret_value():
-                message = message.replace(secret.get_secret_value(), "***")
-        return message.rstrip(".")
+        given = [secret.get_secret_value() for secret in (self._password, self._uri) if secret is not None]
+        given += [str(value) for name, value in self._options.items() if may_be_secret(name)]
+        for secret in filter(None, given):
+            message = message.replace(secret, MASK)
+        return without_credentials(message).rstrip(".")
 
 
 def _secret(text: str | SecretStr | None) -> SecretStr | None:

@@ -29,6 +29,7 @@ from lume_services.services.scheduling.failures import failure
 from lume_services.services.scheduling.log_capture import captured, new_log
 from lume_services.services.scheduling.recording import TaskRecorder
 from lume_services.services.scheduling.wrapping import run_within
+from lume_services.values.secret import without_credentials
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -163,8 +164,8 @@ class LocalRun(RunHandle):
                 )
         except (HTTPError, RuntimeError) as error:
             raise BackendError(
-                f"the Prefect API does not create a flow run: {error}",
-                where=self._api.url,
+                f"the Prefect API does not create a flow run: {without_credentials(str(error))}",
+                where=without_credentials(self._api.url),
                 remedy="Check LUME_PREFECT__API_URL or PREFECT_API_URL, and that its server is running.",
             ) from error
 

@@ -224,7 +224,7 @@ class ServerBackend(Backend):
         except (ObjectNotFound, ValueError) as error:
             raise RunNotFoundError(
                 f"the Prefect server has no run {run_id!r}.",
-                where=self._server().url,
+                where=self._server().where,
                 remedy="Check the id and LUME_PREFECT__API_URL; `prefect flow-run ls` lists the runs.",
             ) from error
 

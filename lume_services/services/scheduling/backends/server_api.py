@@ -18,6 +18,7 @@ from lume_services.errors import APINotAuthorisedError, APIUnreachableError, API
 from lume_services.services.scheduling.api import PrefectAPI, connect
 from lume_services.services.scheduling.backends.watching import WatchedRuns
 from lume_services.services.scheduling.standin import running_stand_in
+from lume_services.values.secret import without_credentials
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -48,6 +49,7 @@ class ServerAPI:
                 "http://127.0.0.1:4200/api; or run flows in this process, LUME_BACKEND=local.",
             )
         self.url = found
+        self.where = without_credentials(found)
         self._api: PrefectAPI = connect(found, auth_string)
         self._checked = False
         self._runs = WatchedRuns(self.client)
@@ -86,7 +88,7 @@ class ServerAPI:
                 raise
             raise APIUnreachableError(
                 f"the Prefect server does not answer: {transport or type(transport).__name__}.",
-                where=self.url,
+                where=self.where,
                 remedy=f"Check {_SETTINGS}, and that the server is running.",
             ) from error
         except HTTPStatusError as error:
@@ -94,7 +96,7 @@ class ServerAPI:
                 raise
             raise APINotAuthorisedError(
                 f"the Prefect server refuses these credentials ({error.response.status_code}).",
-                where=self.url,
+                where=self.where,
                 remedy="Set LUME_PREFECT__API_AUTH_STRING or PREFECT_API_AUTH_STRING to its user:password.",
             ) from error
 
@@ -110,7 +112,7 @@ class ServerAPI:
         if here.major != there.major or there.release[:2] < here.release[:2]:
             raise APIVersionError(
                 f"the server runs Prefect {there}, this process {here}.",
-                where=self.url,
+                where=self.where,
                 remedy="Install the same version of Prefect at both ends, the server first.",
             )
         self._checked = True

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lume_services.errors import Problem, RunConfigError, choose_from
+from lume_services.values.secret import masked
 
 _JOINED = frozenset({"labels", "env"})
 
@@ -27,16 +28,19 @@ class PrefectRunConfig:
 
     work_pool_type: str | None = None
     work_queue: str | None = None
-    job_variables: Mapping[str, Any] = field(default_factory=dict)
+    job_variables: Mapping[str, Any] = field(default_factory=dict, repr=False)
     tags: frozenset[str] = frozenset()
 
 
 class RunConfig(BaseModel, ABC):
     """The settings of one run. Each backend has its own subclass, `Backend.run_config_type`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     labels: frozenset[str] = Field(default=frozenset(), description="Become Prefect tags of the flow run.")
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        return ((name, masked(name or "", value)) for name, value in super().__repr_args__())
 
     @abstractmethod
     def build(self) -> PrefectRunConfig:
