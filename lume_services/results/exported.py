@@ -1,4 +1,7 @@
-"""Exports are read again: HDF5 exactly, JSON where it has kept a result exactly."""
+"""Exports are read again: HDF5 exactly, JSON where it has kept a result exactly.
+
+The content of each result must give the unique hash that it has.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
-from lume_services.errors import DecodeError, SerializationError, choose_from
+from lume_services.errors import DecodeError, EncodeError, ResultsDBError, SerializationError, choose_from
 from lume_services.results.export import format_of
+from lume_services.results.identity import hash_in
 from lume_services.results.registry import get_result_from_string
+from lume_services.services.results.record import ID, UNIQUE_HASH, unique_hash_of
 
 Record: TypeAlias = dict[str, Any]
 
@@ -33,12 +38,15 @@ def read_export(path: str | Path, *, file_format: str | None = None) -> Iterator
 
     Raises:
         SerializationError: The format is not one of them; raised at once.
-        DecodeError: The file is not such an export, or JSON has not kept a result exactly.
+        DecodeError: The file is not such an export, JSON has not kept a result exactly, or the content of a
+            result does not give its unique hash.
         ResultTypeNotRegistered: A result in JSON is of a class that is not known in this process.
         OSError: The file cannot be read.
     """
     path = Path(path)
     chosen = file_format or format_of(path)
+    if path.exists() and not path.is_file():
+        raise SerializationError("this is not a regular file.", where=str(path), remedy="Name a file.")
     if chosen not in _FORMATS:
         raise SerializationError(
             f"results cannot be imported from {chosen!r}. {choose_from(chosen, _FORMATS)}", where=str(path)
@@ -49,7 +57,7 @@ def read_export(path: str | Path, *, file_format: str | None = None) -> Iterator
 def _read_hdf5(path: Path) -> Iterator[Record]:
     import h5py
 
-    from lume_services.values.hdf5 import read_value
+    from lume_services.values.hdf5 import read_members
 
     path.open("rb").close()  # h5py does not say why a file cannot be opened
     try:
@@ -57,11 +65,12 @@ def _read_hdf5(path: Path) -> Iterator[Record]:
     except OSError as error:
         raise _no_export(str(path), f"it cannot be opened as HDF5 ({error})") from error
     with file:
-        for name in file:
-            where = f"{path}: {name}"
-            if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-                raise _no_export(where, "it is a link")
-            yield _with_identity(read_value(file[name]), where)
+        try:
+            for name, record in read_members(file):
+                yield _of_its_content(record, f"{path}: {name}")
+        except DecodeError as error:
+            where = error.where if str(path) in str(error.where) else f"{path}: {error.where}"
+            raise DecodeError(error.message, where=where, remedy=error.remedy) from error
 
 
 def _read_json(path: Path) -> Iterator[Record]:
@@ -106,9 +115,27 @@ def _exact(found: Any, where: str) -> Record:
         ) from error
 
 
+def _of_its_content(found: Any, where: str) -> Record:
+    """Return a record, whose content must give its hash: a forged one would hide another result."""
+    record = _with_identity(found, where)
+    try:
+        content = {key: value for key, value in record.items() if key not in (ID, UNIQUE_HASH)}
+        given = hash_in(record) if "result_type_string" in record else unique_hash_of(content)
+    except (ValueError, EncodeError, ResultsDBError) as error:
+        raise _no_export(where, f"its unique_hash cannot be checked: {error}") from error
+    if given != record[UNIQUE_HASH]:
+        raise DecodeError(
+            f"this result is not what was exported: its unique_hash is {record[UNIQUE_HASH]!r}, "
+            f"but its content gives {given!r}.",
+            where=where,
+            remedy="Export it again from the store that it came from.",
+        )
+    return record
+
+
 def _with_identity(record: Any, where: str) -> Record:
     if not isinstance(record, dict) or not all(
-        isinstance(record.get(name), str) and record[name] for name in ("project_name", "unique_hash")
+        isinstance(record.get(name), str) and record[name] for name in ("project_name", UNIQUE_HASH)
     ):
         raise _no_export(where, "it has no project_name or no unique_hash")
     return record

@@ -31,6 +31,7 @@ from lume_services.errors import (
     ResultTypeNotRegistered,
     choose_from,
 )
+from lume_services.results.identity import part_at
 from lume_services.results.provenance import Provenance, current_flow_id
 from lume_services.results.registry import (
     get_result_from_string,
@@ -39,7 +40,6 @@ from lume_services.results.registry import (
     type_string,
 )
 from lume_services.services.results import ResultsDBService
-from lume_services.services.results.query.paths import Path, splits
 from lume_services.services.results.query.selection import SortSpec
 from lume_services.services.results.record import hash_of
 from lume_services.services.results.service import INTERNAL, is_internal
@@ -324,10 +324,7 @@ class Result(BaseModel):  # noqa: PLW1641 - it can change, so it has no hash
 
     def _at(self, path: str) -> Any:
         fields = {name: getattr(self, name) for name in type(self).model_fields}
-        try:
-            return _lookup(fields, Path(path).atoms)
-        except LookupError as error:
-            raise ValueError(f"unique_on names {path!r}: {error}") from error
+        return part_at(fields, path)
 
 
 register_result_type(Result)
@@ -365,21 +362,6 @@ def _none_matches(
     return ResultNotFoundError(
         f"no result matches {dict(query)!r}.", where=f"project {project_name!r}", remedy=remedy
     )
-
-
-def _lookup(value: Any, atoms: tuple[str, ...]) -> Any:
-    """Return what a path leads to, by the first of the keys it may mean that leads anywhere."""
-    if not atoms:
-        return value
-    keys = value if isinstance(value, Mapping) else {}
-    deeper: LookupError | None = None
-    for key, rest in splits(atoms):
-        if key in keys:
-            try:
-                return _lookup(keys[key], rest)
-            except LookupError as error:
-                deeper = deeper or error
-    raise deeper or LookupError(f"there is no {'.'.join(atoms)!r}. {choose_from(atoms[0], keys)}")
 
 
 def _know_classes_in(annotation: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from lume_services.errors import BlobCorruptError, LUMEServicesError, ResultCorruptError, ResultsDBError
 from lume_services.results.exported import read_export
+from lume_services.results.identity import hash_in
 from lume_services.results.plain import is_table
 from lume_services.services.results import ResultsDBService
 from lume_services.services.results.record import ID, UNIQUE_HASH
@@ -64,8 +65,8 @@ def copy_results(
 
     Raises:
         ResultsDBError: The collection is one of what is kept of runs, and that is not allowed.
-        ResultCorruptError: A result reads back from the target otherwise than it was read from the source;
-            or, after all others were copied, some cannot be read.
+        ResultCorruptError: A result reads back from the target otherwise than it was read from the source,
+            or does not have the hash of its content; or, after all others were copied, some cannot be read.
     """
     if not of_runs:
         _refuse_internal(collection, where=f"collection {collection!r}")
@@ -181,9 +182,22 @@ def _store(records: Sequence[Record], target: ResultsDBService, collection: str)
     for record in there:
         items.pop(record[UNIQUE_HASH])
     if items:
+        _check_hashes(items, collection)
         target.insert_many(items.values(), collection=collection)
         _compare(items, target.find(collection=collection, query=_one_of(items)), collection)
     return len(items)
+
+
+def _check_hashes(items: Mapping[str, Record], collection: str) -> None:
+    """Refuse results whose content does not give their hash: they would hide those that have it."""
+    for unique_hash, item in items.items():
+        if "result_type_string" in item and hash_in(item) != unique_hash:
+            raise ResultCorruptError(
+                f"the content of the result {unique_hash} gives another hash.",
+                where=f"collection {collection!r}",
+                remedy="Delete it from the store that it is copied from.",
+                hashes=[unique_hash],
+            )
 
 
 def _one_of(items: Mapping[str, Record]) -> dict[str, Any]:

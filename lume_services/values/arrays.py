@@ -21,6 +21,7 @@ from lume_services.values.dtypes import (
     without_layout,
 )
 from lume_services.values.lazy import LazyArray
+from lume_services.values.parts import exactly, members, shape_of
 from lume_services.values.plain import RawBytes
 from lume_services.values.registry import Kind, add_kind, serve_class
 from lume_services.values.strings import pack, unpack
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 1 << 19
 _BLOCK_BYTES = 1 << 24
-_MAX_AXES = 64
 
 
 # arrays -------------------------------------------------------------------------------------------
@@ -38,7 +38,7 @@ _MAX_AXES = 64
 
 def _dump_array(array: NDArray[Any] | LazyArray) -> dict[str, Any]:
     array = np.asarray(array)
-    parts = {"dtype": describe(array.dtype), "shape": list(array.shape)}
+    parts = {"dtype": describe(array.dtype), "shape": list(shape_of(list(array.shape)))}
     if isinstance(array.dtype, StringDType):
         return {**parts, "strings": pack([text if isinstance(text, str) else None for text in array.flat])}
     if array.size and not array.dtype.itemsize:
@@ -65,29 +65,31 @@ def _without_padding(array: NDArray[Any]) -> NDArray[Any]:
     return clean
 
 
-def _load_array(parts: dict[str, Any]) -> NDArray[Any] | LazyArray:
-    dtype, shape = restore(parts["dtype"]), _shape(parts["shape"])
+def _load_array(parts: Any) -> NDArray[Any] | LazyArray:
+    of_strings = type(parts) is dict and "strings" in parts
+    dtype, shape, content = members(parts, "dtype", "shape", "strings" if of_strings else "data")
+    dtype, shape = restore(dtype), shape_of(shape)
     if dtype.subdtype is not None:
         raise ValueError("only a field can be an array itself")
+    if isinstance(dtype, StringDType) is not of_strings:
+        raise ValueError(f"its elements are not stored as those of dtype {dtype} are")
     if isinstance(dtype, StringDType):
         missing = getattr(dtype, "na_object", None)
-        strings = [missing if text is None else text for text in unpack(parts["strings"])]
+        strings = [missing if text is None else text for text in unpack(content)]
         return np.array(strings, dtype).reshape(shape)
-    data = parts["data"]
-    nbytes = data.nbytes if isinstance(data, BlobReader) else len(data)
-    size = math.prod(shape)
-    if nbytes != dtype.itemsize * size or (size and not nbytes):
-        raise ValueError(f"{nbytes} bytes do not make an array of shape {shape} and dtype {dtype}")
-    if isinstance(data, BlobReader):
-        return LazyArray(data, dtype, shape)
+    if isinstance(content, BlobReader):
+        _check_size(content.nbytes, dtype, shape)
+        return LazyArray(content, dtype, shape)
+    data: Any = exactly(content, bytes, memoryview)
+    _check_size(len(data), dtype, shape)
     array: NDArray[Any] = np.ndarray(shape, dtype, data)
     return array if array.flags.writeable else array.copy()
 
 
-def _shape(axes: Any) -> tuple[int, ...]:
-    if not isinstance(axes, list) or len(axes) > _MAX_AXES or any(type(n) is not int or n < 0 for n in axes):
-        raise ValueError(f"{axes!r} is not the shape of an array")
-    return tuple(axes)
+def _check_size(nbytes: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    size = math.prod(shape)
+    if nbytes != dtype.itemsize * size or (size and not nbytes):
+        raise ValueError(f"{nbytes} bytes do not make an array of shape {shape} and dtype {dtype}")
 
 
 def _hash_array(array: NDArray[Any] | LazyArray, hasher: Hasher) -> None:
@@ -166,14 +168,19 @@ def _dump_scalar(scalar: np.generic) -> dict[str, Any]:
     return {"dtype": dtype, "data": _raw(np.asarray(scalar))}
 
 
-def _load_scalar(parts: dict[str, Any]) -> Any:
-    dtype = restore(parts["dtype"])
-    if not _is_plain(dtype):
-        return _load_array({**parts, "shape": []})[()]
-    value = parts["value"]
-    if type(value) is not type(dtype.type().item()):
+def _load_scalar(parts: Any) -> Any:
+    if type(parts) is dict and "data" in parts:
+        dtype, data = members(parts, "dtype", "data")
+        return _load_array({"dtype": dtype, "data": data, "shape": []})[()]
+    description, value = members(parts, "dtype", "value")
+    dtype = restore(description)
+    if not _is_plain(dtype) or type(value) is not type(dtype.type().item()):
         raise ValueError(f"{value!r} is not the value of a {dtype} scalar")
-    return dtype.type(value)
+    with np.errstate(over="ignore"):
+        scalar = dtype.type(value)
+    if describe(scalar.dtype) != description or (scalar.item() != value and value == value):  # noqa: PLR0124
+        raise ValueError(f"{value!r} is not the value of a {dtype} scalar")
+    return scalar
 
 
 def _hash_scalar(scalar: np.generic, hasher: Hasher) -> None:

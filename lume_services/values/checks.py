@@ -36,6 +36,23 @@ def taking_apart(kind: Kind, trail: Trail) -> Iterator[None]:
         raise trail.fail(f"cannot store this {kind.name}: {error}") from error
 
 
+def put_together(kind: Kind, parts: Any, trail: Trail) -> Any:
+    """Return the value of a kind made of its parts.
+
+    Raises:
+        LUMEServicesError: They are not the parts of such a value; the error names the place.
+    """
+    try:
+        value = kind.load(parts)
+    except LUMEServicesError:
+        raise
+    except Exception as error:
+        raise trail.fail(f"this is not a stored {kind.name}: {error}") from error
+    if not isinstance(value, kind.cls) and kind_of(type(value)) is not kind:
+        raise trail.fail(f"this is not a stored {kind.name}, but a {type(value).__name__}.")
+    return value
+
+
 def utf8(text: str, trail: Trail) -> bytes:
     """Return text as UTF-8.
 

@@ -21,10 +21,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from lume_services.errors import DecodeError, EncodeError, LUMEServicesError
+from lume_services.errors import DecodeError, EncodeError
 from lume_services.values.blobs import Blob, BlobReader, BlobSink, BlobSource
-from lume_services.values.checks import kind_or_fail, taking_apart, utc, utf8
-from lume_services.values.document import INT64, Document, is_storable_datetime
+from lume_services.values.checks import kind_or_fail, put_together, taking_apart, utc, utf8
+from lume_services.values.document import INT64, MAX_DOCUMENT_DEPTH, Document, is_storable_datetime
 from lume_services.values.plain import RawBytes
 from lume_services.values.registry import kind_named
 from lume_services.values.trail import Trail
@@ -75,7 +75,14 @@ def decode(
         DecodeError: The document is not what `encode` writes, or names a type not registered here.
         BlobCorruptError: The bytes of a blob are damaged.
     """
-    return _Decoder(where, source, lazy=lazy).value(document)
+    try:
+        return _Decoder(where, source, lazy=lazy).value(document)
+    except RecursionError as error:
+        raise DecodeError(
+            "it is nested too deep to be read from within so many calls.",
+            where=where,
+            remedy="Read it from a function that is called less deep.",
+        ) from error
 
 
 class _Encoder:
@@ -180,7 +187,7 @@ def types_beside(documents: dict[str, Any]) -> dict[str, Document]:
 class _Decoder:
     def __init__(self, where: str, source: BlobSource | None, *, lazy: bool) -> None:
         self._lazy = lazy
-        self._trail = Trail(where, DecodeError)
+        self._trail = Trail(where, DecodeError, limit=MAX_DOCUMENT_DEPTH)
         self._source = source
 
     def value(self, document: Document) -> Any:
@@ -211,6 +218,11 @@ class _Decoder:
         if _is_flat(document):
             return document.copy()  # most are so; the rest would give the same
         self._trail.enter(document)
+        values = self.members(document)
+        self._trail.leave(document)
+        return values
+
+    def members(self, document: dict[str, Any]) -> dict[str, Any]:
         steps = self._trail.steps
         types = self.types(document)
         values = {}
@@ -223,7 +235,6 @@ class _Decoder:
             tagged = key in types
             values[key] = self.tagged({**types[key], "value": item}) if tagged else self.value(item)
             steps.pop()
-        self._trail.leave(document)
         return values
 
     def types(self, document: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -241,16 +252,14 @@ class _Decoder:
         kind = kind_named(name) if isinstance(name, str) else None
         if kind is None:
             raise self._trail.fail(*_unknown(name))
+        self._trail.enter(document)
         if document.keys() == {TYPE, "value"}:
             parts = self.value(document["value"])
         else:
-            parts = self.mapping({key: part for key, part in document.items() if key != TYPE})
-        try:
-            return kind.load(parts)
-        except LUMEServicesError:
-            raise
-        except Exception as error:
-            raise self._trail.fail(f"this is not a stored {kind.name}: {error}") from error
+            parts = self.members({key: part for key, part in document.items() if key != TYPE})
+        value = put_together(kind, parts, self._trail)
+        self._trail.leave(document)
+        return value
 
     def blob(self, document: dict[str, Any]) -> BlobReader | memoryview:
         digest, nbytes = document.get("digest"), document.get("nbytes")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from lume_services.values.document import INT64
+from lume_services.values.parts import column_of, exactly, members
 from lume_services.values.registry import Kind, add_kind, serve_class
 from lume_services.values.strings import pack, unpack
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from lume_services.values.hashing import Hasher
 
 _TIME_ZONE = re.compile(r"(?!dateutil)[A-Za-z0-9_+\-/:]{1,64}")
-_MASKED = (pd.arrays.IntegerArray, pd.arrays.FloatingArray, pd.arrays.BooleanArray)
+_FREQUENCY = re.compile(r"-?\d{0,9}(\.\d{1,9})?[A-Za-z]{1,5}(-[A-Z0-9]{1,3})*")
+_UNITS = {(unit, 1) for unit in ("s", "ms", "us", "ns")}
+_MASKED = {pd.arrays.IntegerArray: "iu", pd.arrays.FloatingArray: "f", pd.arrays.BooleanArray: "b"}
 
 
 def dump_column(column: pd.Series | pd.Index) -> Any:
@@ -33,12 +37,25 @@ def dump_column(column: pd.Series | pd.Index) -> Any:
     return pack(objects) if all(type(item) is str or item is None for item in objects) else objects
 
 
-def load_column(parts: Any) -> Any:
+def load_column(parts: Any, length: int | None = None) -> Any:
     """Return the values of a column: an array of NumPy or pandas.
 
+    Args:
+        parts: What `dump_column` returned.
+        length: What its length must be.
+
     Raises:
-        ValueError: The parts are not those of a column.
+        ValueError: The parts are not those of a column, or of one of another length.
     """
+    values = _load_values(parts)
+    if length is not None and len(values) != length:
+        raise ValueError(f"expected {length} values in a column, found {len(values)}")
+    return values
+
+
+def _load_values(parts: Any) -> Any:
+    if isinstance(parts, pd.api.extensions.ExtensionArray):
+        return parts
     if isinstance(parts, dict):
         parts = unpack(parts)
     if isinstance(parts, list):
@@ -46,12 +63,10 @@ def load_column(parts: Any) -> Any:
         for row, item in enumerate(parts):
             values[row] = item
         return values
-    if isinstance(parts, pd.api.extensions.ExtensionArray):
-        return parts
-    values = np.asarray(parts)
-    if values.ndim != 1:
-        raise ValueError("a column has one axis")
-    return values
+    array = column_of(parts, "biufcmM")
+    if array.dtype.kind in "mM" and np.datetime_data(array.dtype) not in _UNITS:
+        raise ValueError(f"a column cannot be of dtype {array.dtype}")
+    return array
 
 
 def dtype_of(values: Any) -> Any:
@@ -87,19 +102,55 @@ def _hash_index(index: pd.Index, hasher: Hasher) -> None:
         hasher.value(_dump_index(index))
 
 
-def _load_index(parts: dict[str, Any]) -> Any:
+def _load_index(parts: Any) -> Any:
     match parts:
-        case {"levels": levels, "codes": codes, "names": names}:
-            levels = [_plain_index(load_column(level)) for level in levels]
-            return pd.MultiIndex(levels, [np.asarray(part).tolist() for part in codes], names=names)
-        case {"start": int(start), "stop": int(stop), "step": int(step), "name": name}:
-            return pd.RangeIndex(start, stop, step, name=name)
-        case {"values": values, "name": name, "freq": str(freq)}:
-            index = _plain_index(load_column(values))
-            return type(index)(index, freq=freq, name=name)
-        case {"values": values, "name": name}:
-            return _plain_index(load_column(values)).rename(name)
+        case {"levels": [*levels], "codes": [*codes], "names": [*names], **rest} if not rest:
+            return _load_levels(levels, codes, names)
+        case {"start": int(), "stop": int(), "step": int(), "name": name, **rest} if not rest:
+            return _load_range(parts["start"], parts["stop"], parts["step"]).rename(_label(name))
+        case {"values": values, "name": name, "freq": str(freq), **rest} if not rest:
+            index = _flat(_plain_index(load_column(values)), pd.DatetimeIndex, pd.TimedeltaIndex)
+            return type(index)(index, freq=_frequency(freq), name=_label(name))
+        case {"values": values, "name": name, **rest} if not rest:
+            return _plain_index(load_column(values)).rename(_label(name))
     raise ValueError("its parts are not those of an index")
+
+
+def _load_levels(levels: list[Any], codes: list[Any], names: list[Any]) -> pd.MultiIndex:
+    if not len(levels) == len(codes) == len(names):
+        raise ValueError("it has not as many levels as codes and names")
+    positions = [column_of(part, "i") for part in codes]
+    if len(set(map(len, positions))) > 1:
+        raise ValueError("its codes are not equally many")
+    return pd.MultiIndex(
+        [_plain_index(load_column(level)) for level in levels],
+        [part.tolist() for part in positions],
+        names=[_label(name) for name in names],
+    )
+
+
+def _load_range(start: int, stop: int, step: int) -> pd.RangeIndex:
+    if not all(type(end) is int and end in INT64 for end in (start, stop, step)):
+        raise ValueError("the ends of a range are integers of 64 bits")
+    if len(range(start, stop, step)) not in INT64:
+        raise ValueError("a range is too long")
+    return pd.RangeIndex(start, stop, step)
+
+
+def _label(name: Any) -> Any:
+    hash(name)  # a label is a key
+    return name
+
+
+def _flat(index: Any, *types: type[pd.Index]) -> Any:
+    """Return an index of one of these types (default: any that has one level).
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not isinstance(index, types or pd.Index) or isinstance(index, pd.MultiIndex):
+        raise TypeError(f"this {type(index).__name__} is not an index as it was stored")
+    return index
 
 
 def _plain_index(values: Any) -> Any:
@@ -120,14 +171,16 @@ def _hash_strings(array: Any, hasher: Hasher) -> None:
     hasher.value({"missing": parts["missing"], "strings": parts["strings"]})
 
 
-def _load_strings(parts: dict[str, Any]) -> Any:
-    storage = parts["storage"]
-    options = {"na_value": np.nan} if parts["missing"] == "nan" else {}
+def _load_strings(parts: Any) -> Any:
+    storage, missing, packed = members(parts, "storage", "missing", "strings")
+    if storage not in ("python", "pyarrow") or missing not in ("nan", "NA"):
+        raise ValueError(f"there are no strings of storage {storage!r} with {missing!r}")
+    options = {"na_value": np.nan} if missing == "nan" else {}
     try:
         dtype = pd.StringDtype(storage, **options)
     except ImportError:  # pyarrow is not installed here; the strings are the same without it
         dtype = pd.StringDtype("python", **options)
-    return pd.array(np.array(unpack(parts["strings"]), object), dtype=dtype)
+    return pd.array(np.array(unpack(packed), object), dtype=dtype)
 
 
 def _dump_masked(array: Any) -> dict[str, Any]:
@@ -139,9 +192,12 @@ def _dump_categories(array: pd.Categorical) -> dict[str, Any]:
     return {"codes": array.codes, "categories": array.categories, "ordered": array.ordered}
 
 
-def _load_categories(parts: dict[str, Any]) -> pd.Categorical:
-    codes = np.asarray(parts["codes"])
-    return pd.Categorical.from_codes(codes, parts["categories"], ordered=parts["ordered"])
+def _load_categories(parts: Any) -> pd.Categorical:
+    codes, categories, ordered = members(parts, "codes", "categories", "ordered")
+    positions, categories = column_of(codes, "i"), _flat(categories)
+    if len(positions) and not (positions.min() >= -1 and positions.max() < len(categories)):
+        raise ValueError(f"its codes are not those of {len(categories)} categories")
+    return pd.Categorical.from_codes(positions, categories, ordered=exactly(ordered, bool))
 
 
 def dump_time_zone(zone: Any) -> str | None:
@@ -166,7 +222,7 @@ def load_time_zone(name: str | None) -> Any:
     """
     if name is None:
         return None
-    if not _TIME_ZONE.fullmatch(name):
+    if not _TIME_ZONE.fullmatch(exactly(name, str)):
         raise ValueError(f"{name!r} is not a time zone")
     return pd.DatetimeTZDtype("ns", name).tz
 
@@ -176,34 +232,50 @@ def _dump_moments(array: Any) -> dict[str, Any]:
     return {"utc": moments.to_numpy(), "zone": dump_time_zone(array.tz)}
 
 
-def _load_moments(parts: dict[str, Any]) -> Any:
-    index = pd.DatetimeIndex(np.asarray(parts["utc"]))
-    return index.tz_localize("UTC").tz_convert(load_time_zone(parts["zone"])).array
+def _load_moments(parts: Any) -> Any:
+    utc, zone = members(parts, "utc", "zone")
+    index = pd.DatetimeIndex(load_column(column_of(utc, "M")))
+    return index.tz_localize("UTC").tz_convert(load_time_zone(zone)).array
 
 
 def _dump_intervals(array: Any) -> dict[str, Any]:
     return {"left": array.left, "right": array.right, "closed": array.closed}
 
 
-def _load_intervals(parts: dict[str, Any]) -> Any:
-    return pd.arrays.IntervalArray.from_arrays(parts["left"], parts["right"], parts["closed"])
+def _load_intervals(parts: Any) -> Any:
+    left, right, closed = members(parts, "left", "right", "closed")
+    if isinstance(_flat(left), pd.RangeIndex) or isinstance(_flat(right), pd.RangeIndex):
+        raise TypeError("the ends of intervals are no range")
+    if len(left) != len(right) or left.dtype != right.dtype:
+        raise ValueError("the ends of intervals are not equally many of one dtype")
+    return pd.arrays.IntervalArray.from_arrays(left, right, closed)
 
 
 def _dump_periods(array: Any) -> dict[str, Any]:
     return {"ordinals": array.asi8, "freq": array.freqstr}
 
 
-def _load_periods(parts: dict[str, Any]) -> Any:
-    return pd.arrays.PeriodArray(np.array(parts["ordinals"]), dtype=pd.PeriodDtype(parts["freq"]))
+def _load_periods(parts: Any) -> Any:
+    ordinals, freq = members(parts, "ordinals", "freq")
+    positions = column_of(ordinals, "i")
+    if positions.dtype != np.int64:  # pandas does not look, and reads beyond the end
+        raise ValueError(f"its ordinals are of dtype {positions.dtype}")
+    return pd.arrays.PeriodArray(positions.copy(), dtype=pd.PeriodDtype(_frequency(freq)))
 
 
-def _masked_kind(cls: Any) -> Kind:
-    return Kind(
-        f"pandas.{cls.__name__}",
-        cls,
-        _dump_masked,
-        lambda parts: cls(np.array(parts["data"]), np.array(parts["missing"])),
-    )
+def _frequency(name: Any) -> str:
+    if not _FREQUENCY.fullmatch(exactly(name, str)):
+        raise ValueError(f"{name!r:.100} is not a frequency")
+    return str(name)
+
+
+def _masked_kind(cls: Any, kinds: str) -> Kind:
+    def load(parts: Any) -> Any:
+        data, missing = members(parts, "data", "missing")
+        values = column_of(data, kinds)
+        return cls(values.copy(), column_of(missing, "b", length=len(values)).copy())
+
+    return Kind(f"pandas.{cls.__name__}", cls, _dump_masked, load)
 
 
 for _kind in (
@@ -220,7 +292,7 @@ for _kind in (
         subclasses=True,
         hash_into=_hash_strings,
     ),
-    *map(_masked_kind, _MASKED),
+    *(_masked_kind(cls, kinds) for cls, kinds in _MASKED.items()),
 ):
     add_kind(_kind)
 serve_class(pd.arrays.ArrowStringArray, "pandas.StringArray")

@@ -22,7 +22,7 @@ Scalar: TypeAlias = str | int | float | bool | datetime | bytes | None
 Document: TypeAlias = "dict[str, Document] | list[Document] | Scalar"
 
 INT64 = range(-(2**63), 2**63)
-_ROOM_FOR_THE_RECORD = 50  # levels that a store may put around an encoded value
+MAX_DOCUMENT_DEPTH = MAX_DEPTH + 50  # a store may put some levels around an encoded value
 
 
 def is_storable_datetime(moment: datetime) -> bool:
@@ -48,6 +48,8 @@ def loads(text: str) -> Document:
     try:
         # Without a hook for each dict it takes half of the time.
         document: Document = (_DECODER if '"$' in text else _PLAIN_DECODER).decode(text)
+        if text.count("[") + text.count("{") > MAX_DOCUMENT_DEPTH:
+            _check_depth(document)
     except (ValueError, TypeError, RecursionError) as error:
         raise DecodeError(
             f"This text is not a stored document: {error}.",
@@ -56,9 +58,23 @@ def loads(text: str) -> Document:
     return document
 
 
+def _check_depth(document: Any) -> None:
+    level = [document]
+    for _ in range(MAX_DOCUMENT_DEPTH + 1):
+        level = [
+            part
+            for node in level
+            for part in (node.values() if type(node) is dict else node)
+            if type(part) is dict or type(part) is list
+        ]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {MAX_DOCUMENT_DEPTH} levels deep")
+
+
 class _Writer:
     def __init__(self) -> None:
-        self._trail = Trail("document", EncodeError, limit=MAX_DEPTH + _ROOM_FOR_THE_RECORD)
+        self._trail = Trail("document", EncodeError, limit=MAX_DOCUMENT_DEPTH)
 
     def value(self, node: Any) -> Any:
         if type(node) in _AS_THEY_ARE:

@@ -19,6 +19,7 @@ _SIMPLE = re.compile(
     r"\|b1|\|[iu]1|<[iu][248]|<f[248]|<c(8|16)|<U\d{1,9}|\|[SV]\d{1,9}"
     r"|<[mM]8(\[([1-9]\d{0,8})?(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?"
 )
+_MOST_OVERLAP = 16
 _FIELDS = {"names", "formats", "offsets", "itemsize", "titles"}
 
 _X87_MANTISSA = 63
@@ -42,6 +43,8 @@ def describe(dtype: np.dtype[Any]) -> Any:
         return {"coerce": dtype.coerce, "missing": _name_of_missing(dtype)}
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
+        if not dtype.itemsize:
+            raise TypeError("a field of its dtype is an array without elements. Leave the field out.")
         return {"base": describe(base), "shape": list(shape)}
     if dtype.fields is not None and dtype.names is not None:
         return _describe_fields(dtype, [dtype.fields[name] for name in dtype.names])
@@ -74,7 +77,24 @@ def restore(description: Any) -> np.dtype[Any]:
 
     Raises:
         ValueError: It is not one, or this machine lacks the dtype.
+        TypeError: NumPy lets no field be of such a dtype.
     """
+    dtype = _restored(description)
+    refuse_overlap(dtype)
+    return dtype
+
+
+def refuse_overlap(dtype: np.dtype[Any]) -> None:
+    """Refuse a dtype whose values take much more than its elements have bytes.
+
+    Raises:
+        ValueError: It is one.
+    """
+    if _value_bytes(dtype) > _MOST_OVERLAP * max(dtype.itemsize, 1):
+        raise ValueError(f"the fields of its dtype lie over each other more than {_MOST_OVERLAP} times")
+
+
+def _restored(description: Any) -> np.dtype[Any]:
     match description:
         case str() if description in _LONG:
             return _LONG[description]
@@ -82,15 +102,44 @@ def restore(description: Any) -> np.dtype[Any]:
             return np.dtype(description)
         case {"coerce": bool(coerce), "missing": None | "None" | "nan" as missing, **rest} if not rest:
             return _string_dtype(coerce, missing)
-        case {"base": base, "shape": [*shape], **rest} if not rest:
-            return np.dtype((restore(base), tuple(shape)))
-        case {"names": _, "formats": [*formats], "offsets": _, "itemsize": _} if (
-            description.keys() <= _FIELDS
+        case {"base": base, "shape": [*shape], **rest} if not rest and _are_lengths(shape):
+            return np.dtype((_of_field(base), tuple(shape)))
+        case {"names": [*names], "formats": [*formats], "offsets": [*offsets], "itemsize": size} if (
+            description.keys() <= _FIELDS and _are_lengths([*offsets, size]) and _are_names(names, str)
         ):
-            fields: Any = {**description, "formats": [restore(item) for item in formats]}
-            dtype: np.dtype[Any] = np.dtype(fields)
-            return dtype
-    raise ValueError(f"{description!r} is not a dtype that this machine can hold")
+            titles = description.get("titles")
+            if titles is None or (type(titles) is list and _are_names(titles, str, type(None))):
+                fields: Any = {**description, "formats": [_of_field(item) for item in formats]}
+                dtype: np.dtype[Any] = np.dtype(fields)
+                return dtype
+    raise ValueError(f"{description!r:.200} is not a dtype that this machine can hold")
+
+
+def _are_lengths(numbers: list[Any]) -> bool:
+    return all(type(number) is int and number >= 0 for number in numbers)
+
+
+def _are_names(names: list[Any], *types: type) -> bool:
+    return all(type(name) in types for name in names)
+
+
+def _of_field(description: Any) -> np.dtype[Any]:
+    dtype = _restored(description)
+    if isinstance(dtype, StringDType):  # its elements would be addresses in memory
+        raise TypeError("a field cannot be a string of any length")
+    if dtype.subdtype is not None and not dtype.itemsize:
+        raise ValueError("a field cannot be an array without elements")
+    return dtype
+
+
+def _value_bytes(dtype: np.dtype[Any]) -> int:
+    """Return how many bytes the values of an element take, each for itself."""
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return _value_bytes(base) * math.prod(shape)
+    if dtype.fields is None or dtype.names is None:
+        return dtype.itemsize
+    return sum(_value_bytes(dtype.fields[name][0]) for name in dtype.names)
 
 
 def is_same(dtype: np.dtype[Any], other: np.dtype[Any]) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lume_services.values.columns import dtype_of, dump_column, dump_time_zone, load_column, load_time_zone
+from lume_services.values.parts import exactly, members
 from lume_services.values.registry import Kind, add_kind
 
 
@@ -16,10 +17,12 @@ def _dump_frame(frame: pd.DataFrame) -> dict[str, Any]:
     return {"index": frame.index, "columns": frame.columns, "data": columns}
 
 
-def _load_frame(parts: dict[str, Any]) -> pd.DataFrame:
-    index, columns = parts["index"], parts["columns"]
-    series = [_series(column, index) for column in parts["data"]]
-    frame = pd.DataFrame(dict(enumerate(series)), index=index)
+def _load_frame(parts: Any) -> pd.DataFrame:
+    index, columns, data = members(parts, "index", "columns", "data")
+    if len(exactly(data, list)) != len(_index(columns)):
+        raise ValueError(f"it has {len(data)} columns and {len(columns)} names for them")
+    series = [_series(column, _index(index)) for column in data]
+    frame = pd.DataFrame(dict(enumerate(series)), index=_index(index))
     frame.columns = columns
     return frame
 
@@ -28,22 +31,32 @@ def _dump_series(series: pd.Series) -> dict[str, Any]:
     return {"index": series.index, "name": series.name, "data": dump_column(series)}
 
 
-def _load_series(parts: dict[str, Any]) -> Any:
-    return _series(parts["data"], parts["index"]).rename(parts["name"])
+def _load_series(parts: Any) -> Any:
+    index, name, data = members(parts, "index", "name", "data")
+    series = _series(data, _index(index))
+    hash(name)
+    return series.rename(name)
 
 
 def _series(parts: Any, index: pd.Index) -> Any:
-    values = load_column(parts)
+    values = load_column(parts, len(index))
     return pd.Series(values, index=index, dtype=dtype_of(values))
+
+
+def _index(part: Any) -> pd.Index:
+    if not isinstance(part, pd.Index):
+        raise TypeError(f"expected an index, found {type(part).__name__}")
+    return part
 
 
 def _dump_timestamp(moment: pd.Timestamp) -> dict[str, Any]:
     return {"utc": moment.to_datetime64(), "zone": dump_time_zone(moment.tz)}
 
 
-def _load_timestamp(parts: dict[str, Any]) -> pd.Timestamp:
-    moment = pd.Timestamp(parts["utc"])
-    zone = load_time_zone(parts["zone"])
+def _load_timestamp(parts: Any) -> pd.Timestamp:
+    utc, name = members(parts, "utc", "zone")
+    moment = pd.Timestamp(exactly(utc, np.datetime64))
+    zone = load_time_zone(name)
     return moment if zone is None else moment.tz_localize("UTC").tz_convert(zone)
 
 
@@ -51,11 +64,15 @@ def _dump_timedelta(span: pd.Timedelta) -> np.timedelta64:
     return span.to_timedelta64()
 
 
+def _load_timedelta(part: Any) -> Any:
+    return pd.Timedelta(exactly(part, np.timedelta64))
+
+
 for _kind in (
     Kind("pandas.DataFrame", pd.DataFrame, _dump_frame, _load_frame),
     Kind("pandas.Series", pd.Series, _dump_series, _load_series),
     Kind("pandas.Timestamp", pd.Timestamp, _dump_timestamp, _load_timestamp),
-    Kind("pandas.Timedelta", pd.Timedelta, _dump_timedelta, pd.Timedelta),
+    Kind("pandas.Timedelta", pd.Timedelta, _dump_timedelta, _load_timedelta),
     Kind("pandas.NaT", type(pd.NaT), lambda _: None, lambda _: pd.NaT),
     Kind("pandas.NA", type(pd.NA), lambda _: None, lambda _: pd.NA),
 ):

@@ -7,27 +7,27 @@ one dataset for each column. `hdf5_layout` has the details.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import h5py
 import numpy as np
 
 from lume_services.errors import DecodeError, EncodeError, LUMEServicesError
-from lume_services.values.checks import kind_or_fail, taking_apart
+from lume_services.values.checks import kind_or_fail, put_together, taking_apart
+from lume_services.values.hdf5_guard import Guard, reading, text_of
 from lume_services.values.hdf5_layout import (
     KIND,
     LIST,
     SINGLE,
     VALUE,
-    check_storage,
-    child,
     is_native,
     make_group,
     member_key,
     member_name,
     read_plain,
     set_text,
-    text_of,
     write_array,
     write_bytes,
     write_plain,
@@ -55,25 +55,39 @@ def write_value(file: h5py.Group, value: Any) -> None:
         writer.value(file, VALUE, value)
 
 
-def read_value(file: h5py.Group) -> Any:
+READ_RATIO = 100
+"""How many times the size of its file the values may take that are read from it; but always 256 MiB."""
+
+
+def read_value(file: h5py.Group, *, ratio: int = READ_RATIO) -> Any:
     """Return the value of an HDF5 file or group, arrays whole.
 
-    Raises:
-        DecodeError: The file holds what is refused (see `hdf5_layout`), or names an unknown kind.
-    """
-    reader = _Reader()
-    if text_of(file, KIND) == VALUE:
-        return reader.members(file)[VALUE]
-    return reader.node(file)
-
-
-def refuse_links(group: h5py.Group) -> None:
-    """Refuse a file that reaches into other files.
+    Args:
+        file: Where from.
+        ratio: How many times the size of the file its values may take together; but always 256 MiB.
 
     Raises:
-        DecodeError: It has an external or a soft link, or a dataset whose data lie in another file.
+        DecodeError: The file holds what is refused (see `hdf5_guard`), or names an unknown kind.
     """
-    _Reader().check_tree(group)
+    return _Reader(file, ratio).whole(file)
+
+
+def read_members(file: h5py.Group, *, ratio: int = READ_RATIO) -> Iterator[tuple[str, Any]]:
+    """Yield the values that were written into the groups of a file, and their names; see `read_value`.
+
+    Raises:
+        DecodeError: As `read_value`; the room is for all of them together.
+    """
+    yield from _Reader(file, ratio).each(file)
+
+
+def check_tree(group: h5py.Group, *, ratio: int = READ_RATIO) -> None:
+    """Refuse a file that another reader is to read and that could do harm.
+
+    Raises:
+        DecodeError: It holds what `hdf5_guard` refuses, or more than there is room for.
+    """
+    _Reader(group, ratio).check_tree(group)
 
 
 def _has_text_keys(value: Any) -> bool:
@@ -128,29 +142,59 @@ class _Writer:
 
 
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, file: h5py.Group, ratio: int) -> None:
         self._trail = Trail("file", DecodeError)
+        with reading(self._trail):
+            self._guard = Guard(self._trail, file.file.id.get_filesize(), ratio)
 
-    def members(self, group: h5py.Group) -> dict[str, Any]:
+    def whole(self, group: h5py.Group) -> Any:
+        """Return the value that was written into a file or group."""
+        with reading(self._trail):
+            if text_of(group, KIND) == VALUE:
+                return self._members(group)[VALUE]
+            return self._node(group)
+
+    def each(self, file: h5py.Group) -> Iterator[tuple[str, Any]]:
+        """Yield the values that were written into the members of a file."""
+        with reading(self._trail):
+            names = list(file)
+        for name in names:
+            with self._at(file, name) as node:
+                value = self.whole(node)
+            yield name, value
+
+    def check_tree(self, group: h5py.Group) -> None:
+        """Refuse what could do harm, at any depth."""
+        with reading(self._trail):
+            self._check_tree(group)
+
+    @contextmanager
+    def _at(self, group: h5py.Group, name: str) -> Iterator[h5py.Group | h5py.Dataset]:
+        with reading(self._trail):
+            name.encode()  # raises where h5py has kept what is not Unicode
+            self._trail.steps.append(member_key(name))
+            yield self._guard.child(group, name)
+            self._trail.steps.pop()
+
+    def _members(self, group: h5py.Group) -> dict[str, Any]:
         """Return the members of a group as a dict."""
         self._trail.enter(group)
         found = {}
         for name in group:
-            self._trail.steps.append(member_key(name))
-            found[member_key(name)] = self.node(child(group, name, self._trail))
-            self._trail.steps.pop()
+            with self._at(group, name) as node:
+                found[member_key(name)] = self._node(node)
         self._trail.leave(group)
         return found
 
-    def node(self, node: h5py.Group | h5py.Dataset) -> Any:
+    def _node(self, node: h5py.Group | h5py.Dataset) -> Any:
         """Return the value of a group or dataset."""
         if isinstance(node, h5py.Dataset):
-            return read_plain(node, self._trail)
+            return read_plain(node, self._guard, self._trail)
         kind = text_of(node, KIND)
         if kind is None:
-            return self.members(node)
+            return self._members(node)
         if kind == LIST:
-            items = self.members(node)
+            items = self._members(node)
             return [items[str(index)] for index in range(len(items))]
         return self._of_kind(node, kind)
 
@@ -161,25 +205,17 @@ class _Reader:
                 f"the type {name!r} is not registered in this process.",
                 "Import the module that defines it.",
             )
-        parts: Any = self.members(group)
-        if SINGLE in group.attrs:
-            parts = parts[VALUE]
-        try:
-            return kind.load(parts)
-        except LUMEServicesError:
-            raise
-        except Exception as error:
-            raise self._trail.fail(f"this is not a stored {name}: {error}") from error
+        parts: Any = self._members(group)
+        return put_together(kind, parts[VALUE] if SINGLE in group.attrs else parts, self._trail)
 
-    def check_tree(self, group: h5py.Group) -> None:
-        """Refuse links and datasets that lead elsewhere, at any depth."""
+    def _check_tree(self, group: h5py.Group) -> None:
         self._trail.enter(group)
+        self._guard.check_attributes(group)
         for name in group:
-            self._trail.steps.append(member_key(name))
-            node = child(group, name, self._trail)
-            if isinstance(node, h5py.Group):
-                self.check_tree(node)
-            else:
-                check_storage(node, self._trail)
-            self._trail.steps.pop()
+            with self._at(group, name) as node:
+                if isinstance(node, h5py.Group):
+                    self._check_tree(node)
+                else:
+                    self._guard.check(node)
+                    self._guard.check_attributes(node)
         self._trail.leave(group)

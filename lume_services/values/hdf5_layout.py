@@ -3,8 +3,7 @@
 A plain value is one dataset. Where its HDF5 type does not tell what it was in Python, the attribute
 `lume_kind` does: a `float` and a NumPy scalar are both scalar datasets, and only the latter is marked.
 
-What is read is not trusted: links that lead elsewhere, external and virtual datasets, Python objects
-and datasets whose size is out of proportion to their storage are refused.
+What is read is not trusted: see `hdf5_guard`.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from lume_services.values.document import INT64, is_storable_datetime
 from lume_services.values.dtypes import describe, has_padding, is_long, restore
+from lume_services.values.hdf5_guard import Guard, text_of
 from lume_services.values.trail import Trail
 
 KIND = "lume_kind"
@@ -31,8 +31,7 @@ LIST = "list"
 _DTYPE = "lume_dtype"
 _EMPTY_KEY = "%"
 _COMPACT_BYTES = 1 << 12
-_BOMB_BYTES = 1 << 28
-_BOMB_RATIO = 1100  # gzip shrinks by 1032 at most
+_NUMBER_BYTES = 40  # of a Python number in a list
 
 _SCALAR = h5s.create(h5s.SCALAR)
 # Without times, so that equal values make equal files.
@@ -194,65 +193,29 @@ _FORMS: dict[type, Callable[[Any], tuple[str | None, NDArray[Any] | None] | None
 # reading ------------------------------------------------------------------------------------------
 
 
-def text_of(node: h5py.HLObject, name: str) -> str | None:
-    """Return an attribute of text, or None where there is none."""
-    if not h5a.exists(node.id, name.encode()):
-        return None
-    found = node.attrs[name]
-    if isinstance(found, bytes):
-        return found.decode()
-    return found if isinstance(found, str) else None
-
-
-def read_plain(dataset: h5py.Dataset, trail: Trail) -> Any:
+def read_plain(dataset: h5py.Dataset, guard: Guard, trail: Trail) -> Any:
     """Return what a dataset holds: a plain value, an array or a NumPy scalar.
 
     Raises:
-        DecodeError: The dataset is refused; see the module.
+        DecodeError: The dataset is refused; see `hdf5_guard`.
     """
-    check_storage(dataset, trail)
+    guard.check(dataset)
     kind = text_of(dataset, KIND)
-    if kind == "None":
+    if kind == "None" or dataset.shape is None:
         return None
+    if kind == "numbers":
+        guard.take(_NUMBER_BYTES * dataset.size)
     text = h5py.check_string_dtype(dataset.dtype)
-    if dataset.dtype.kind == "O" and text is None:
-        raise trail.fail(f"datasets of type {dataset.dtype} are not read.")
-    data = dataset.asstr()[()] if text is not None else dataset[()]
+    if text is None:
+        data = dataset[()]
+    else:
+        data = dataset.asstr()[()] if text.length is not None else guard.texts(dataset)
     dtype = text_of(dataset, _DTYPE)
     if dtype is not None:
         data = data.view(_time_dtype(dtype, trail))
     if kind in _READ:
         return _READ[kind](data)
     return data.item() if isinstance(data, np.bool | np.int64 | np.float64) else data
-
-
-def child(group: h5py.Group, name: str, trail: Trail) -> h5py.Group | h5py.Dataset:
-    """Return a member of a group that lies in the same file, and as a group nowhere else.
-
-    Raises:
-        DecodeError: It is a link to elsewhere, or a group with several names.
-    """
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise trail.fail("this is a link that leads elsewhere.", "Copy its target into the file.")
-    node = group[name]
-    if isinstance(node, h5py.Group) and h5py.h5o.get_info(node.id).rc > 1:
-        raise trail.fail("this group has several names, so perhaps it contains itself.")
-    if not isinstance(node, h5py.Group | h5py.Dataset):
-        raise trail.fail("this is neither a group nor a dataset.")
-    return node
-
-
-def check_storage(dataset: h5py.Dataset, trail: Trail) -> None:
-    """Refuse a dataset whose data lie in another file, or hardly anywhere.
-
-    Raises:
-        DecodeError: It is one.
-    """
-    if dataset.external or dataset.is_virtual:
-        raise trail.fail("the data of this dataset lie in another file.", "Copy them into this one.")
-    stored = max(dataset.id.get_storage_size(), 1)
-    if dataset.shape is not None and dataset.nbytes > max(_BOMB_BYTES, _BOMB_RATIO * stored):
-        raise trail.fail(f"{stored} stored bytes claim to be {dataset.nbytes}.")
 
 
 def dtype_of(dataset: h5py.Dataset, trail: Trail) -> np.dtype[Any]:

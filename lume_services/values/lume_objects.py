@@ -9,6 +9,8 @@ import h5py
 import numpy as np
 from lume.base import Base
 
+from lume_services.values.hdf5 import check_tree
+from lume_services.values.parts import exactly, members
 from lume_services.values.registry import Kind, add_family, full_name
 
 if TYPE_CHECKING:
@@ -42,9 +44,11 @@ def _plain(value: Any) -> Any:
 
 
 def _object_kind(cls: type[Any]) -> Kind:
-    def load(parts: dict[str, bytes]) -> Any:
+    def load(parts: Any) -> Any:
+        [content] = members(parts, "hdf5")
         value = cls()
-        with h5py.File(io.BytesIO(parts["hdf5"]), "r") as file:
+        with h5py.File(io.BytesIO(exactly(content, bytes)), "r") as file:
+            check_tree(file)
             value.load_archive(file)
         return value
 

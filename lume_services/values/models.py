@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from lume_services.values.parts import exactly
 from lume_services.values.registry import Kind, add_family, full_name
 
 
@@ -20,17 +21,18 @@ def _dump_model(model: BaseModel) -> dict[str, Any]:
 
 
 def _model_kind(cls: type[Any]) -> Kind:
-    def load(parts: dict[str, Any]) -> BaseModel:
+    def load(parts: Any) -> BaseModel:
         return _load_model(cls, parts)
 
     return Kind(full_name(cls), cls, _dump_model, load)
 
 
-def _load_model(cls: type[BaseModel], parts: dict[str, Any]) -> BaseModel:
+def _load_model(cls: type[BaseModel], parts: Any) -> BaseModel:
     """Return the model with the fields it had.
 
     They are not validated again, because a validator may change what it already changed once.
     """
+    exactly(parts, dict)
     fields = cls.model_fields
     extra = {name: part for name, part in parts.items() if name not in fields}
     missing = [name for name, field in fields.items() if name not in parts and field.is_required()]
@@ -59,11 +61,11 @@ def _private_defaults(cls: type[BaseModel]) -> dict[str, Any] | None:
 
 
 def _enum_kind(cls: type[Any]) -> Kind:
-    return Kind(full_name(cls), cls, lambda member: member.name, lambda name: cls[name])
+    return Kind(full_name(cls), cls, lambda member: member.name, lambda name: cls[exactly(name, str)])
 
 
 def _flag_kind(cls: type[Any]) -> Kind:
-    return Kind(full_name(cls), cls, lambda member: member.value, cls)
+    return Kind(full_name(cls), cls, lambda member: member.value, lambda value: cls(exactly(value, int)))
 
 
 add_family(BaseModel, _model_kind)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from lume_services.values.parts import column_of, exactly, members
+
 
 def pack(strings: Sequence[str | None]) -> dict[str, Any]:
     """Return strings as UTF-8 bytes, the ends of each in bytes, and the positions of those missing.
@@ -23,16 +25,19 @@ def pack(strings: Sequence[str | None]) -> dict[str, Any]:
     }
 
 
-def unpack(parts: dict[str, Any]) -> list[str | None]:
+def unpack(parts: Any) -> list[str | None]:
     """Return the strings that were packed.
 
     Raises:
         ValueError: These parts were not made by `pack`.
     """
-    utf8, ends = parts["utf8"], np.asarray(parts["ends"]).tolist()
+    utf8, ends, missing = members(parts, "utf8", "ends", "missing")
+    utf8, ends = exactly(utf8, bytes), column_of(ends, "i").tolist()
     if (ends[-1] if ends else 0) != len(utf8) or any(start > end for start, end in pairwise([0, *ends])):
         raise ValueError("the strings do not fill their bytes")
     strings: list[str | None] = [utf8[start:end].decode("utf-8") for start, end in pairwise([0, *ends])]
-    for index in np.asarray(parts["missing"]).tolist():
+    for index in column_of(missing, "i").tolist():
+        if index not in range(len(strings)) or strings[index]:
+            raise ValueError(f"string {index} is not one that is missing")
         strings[index] = None
     return strings

@@ -201,5 +201,5 @@ def test_a_hostile_depth_is_refused():
     deep: object = 1
     for _ in range(MAX_DEPTH + 1):
         deep = {"$type": "tuple", "value": [deep]}
-    with pytest.raises(DecodeError, match="nested more than 200 levels deep"):
+    with pytest.raises(DecodeError, match="nested more than 250 levels deep"):
         decode(deep)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lume_services.values.hdf5 import refuse_links
+from lume_services.values.hdf5 import check_tree
 
 
 class ParticleGroupSerializer:
@@ -27,11 +27,11 @@ class ParticleGroupSerializer:
         """Read a ParticleGroup from a file.
 
         Raises:
-            DecodeError: The file links to other files.
+            DecodeError: The file links to other files, or could do harm otherwise; see `values.hdf5_guard`.
         """
         import h5py
         from beamphysics import ParticleGroup
 
         with h5py.File(filename, "r") as file:
-            refuse_links(file)
+            check_tree(file)
             return ParticleGroup(file)

@@ -119,7 +119,7 @@ POISONS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "objects": (_edit(_objects), "elements of type object"),
     "texts elsewhere": (_edit(_long_texts), "elements of type object"),
     "bomb": (_edit(_bomb), "larger than the file"),
-    "lazy bomb": (_edit(_lazy_bomb), "claim to be 1099511627776"),
+    "lazy bomb": (_edit(_lazy_bomb), "claims to be 1099511627776"),
     "deep": (_edit(_deep), "nested more than"),
     "loop": (_edit(_loop), "contains itself"),
     "named type": (_edit(_named_type), "neither a group nor a dataset"),

@@ -9,8 +9,8 @@ The item lies there as `values.hdf5` lays out values, but from the document that
 can be read, queried and indexed where its types are not registered, and comes back exactly: `lume_digest` is
 that of collection, id and document text, and the document holds the digests of the lazy arrays.
 
-What is read is not trusted. Beside what `values.hdf5_layout` refuses: all values that are read at once must
-find room in the bytes of the file.
+What is read is not trusted. Beside what `values.hdf5_guard` refuses: all values that are read at once must
+find room in the bytes of the file, all arrays that are read lazily in 1100 times as many, or 256 MiB.
 """
 
 from __future__ import annotations
@@ -35,13 +35,12 @@ from lume_services.values.blobs import Blob
 from lume_services.values.codec import TYPE, TYPES, decode, encode, types_beside
 from lume_services.values.document import dumps
 from lume_services.values.dtypes import describe, restore
+from lume_services.values.hdf5_guard import Guard, text_of
 from lume_services.values.hdf5_layout import (
     KIND,
     LIST,
     SINGLE,
     VALUE,
-    check_storage,
-    child,
     dtype_of,
     is_native,
     make_group,
@@ -49,7 +48,6 @@ from lume_services.values.hdf5_layout import (
     member_name,
     read_plain,
     set_text,
-    text_of,
     write_array,
     write_bytes,
     write_plain,
@@ -67,6 +65,7 @@ _DIGEST = "lume_digest"
 _DIGEST_BYTES = 32
 _MAX_DEPTH = 260  # a document has 250 at most
 _CHUNK_BYTES = 1 << 20
+_LAZY_RATIO = 1100  # a little more than gzip can do
 _RESTORE = "Restore the file from a backup, or move it away and call reindex."
 
 Compression = Literal["none", "gzip", "lzf"]
@@ -267,7 +266,8 @@ def opened(path: Path) -> Iterator[h5py.File]:
 def lazy_array(file: h5py.File, digest: str) -> tuple[h5py.Dataset, h5py.Dataset]:
     """Return the dataset of a lazy array, and the one of the digests of its chunks; within `opened`."""
     trail = Trail("file", DecodeError)
-    checksums = child(child(file, _CHECKSUMS, trail), digest, trail)
+    guard = Guard(trail, file.id.get_filesize(), _LAZY_RATIO)
+    checksums = guard.child(guard.child(file, _CHECKSUMS), digest)
     reference = checksums.attrs[_ARRAY]
     if not isinstance(reference, h5py.Reference):
         raise trail.fail("this does not refer to an array of the file.")
@@ -275,7 +275,7 @@ def lazy_array(file: h5py.File, digest: str) -> tuple[h5py.Dataset, h5py.Dataset
     for dataset in found:
         if not isinstance(dataset, h5py.Dataset):
             raise trail.fail(f"the array {digest} is not there.")
-        check_storage(dataset, trail)
+        guard.check(dataset)
     return found
 
 
@@ -305,6 +305,7 @@ class _Reader:
     def __init__(self, room: int) -> None:
         self._trail = Trail("file", DecodeError, limit=_MAX_DEPTH)
         self._room = room
+        self._guard = Guard(self._trail, room, _LAZY_RATIO)
 
     def document(self, file: h5py.File) -> dict[str, Any]:
         """Return the document of a record: of each member what the codec made of it alone."""
@@ -316,7 +317,7 @@ class _Reader:
         for name in names:
             key = member_key(name)
             self._trail.steps.append(key)
-            node = child(group, name, self._trail)
+            node = self._guard.child(group, name)
             members[key] = self._group(node) if isinstance(node, h5py.Group) else self._dataset(node)
             self._trail.steps.pop()
         self._trail.leave(group)
@@ -337,7 +338,7 @@ class _Reader:
         digest = text_of(dataset, _DIGEST)
         if digest is None:
             return self._plain(dataset)
-        check_storage(dataset, self._trail)
+        self._guard.check(dataset)
         blob = {TYPE: "blob", "digest": digest, "nbytes": dataset.nbytes}
         if text_of(dataset, KIND) == "bytes":
             return blob
@@ -347,8 +348,8 @@ class _Reader:
     def _plain(self, dataset: h5py.Dataset) -> Any:
         if dataset.dtype.hasobject:
             raise self._trail.fail(f"elements of type {dataset.dtype} lie elsewhere in the file.")
-        self._room -= dataset.nbytes
+        self._room -= dataset.nbytes if dataset.shape is not None else 0
         if self._room < 0:
             raise self._trail.fail("the values claim to be larger than the file.")
-        found = read_plain(dataset, self._trail)
+        found = read_plain(dataset, self._guard, self._trail)
         return encode(found) if isinstance(found, np.ndarray | np.generic) else found
