@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -80,6 +81,52 @@ def test_a_server_that_is_told_to_stop_stops(tmp_path):
         server.terminate()
         assert server.wait(30) == 0
         assert time.monotonic() - begin < 25
+
+
+def answers(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until_silent(port):
+    deadline = time.monotonic() + 20
+    while answers(port):
+        assert time.monotonic() < deadline, "something listens on the port still"
+        time.sleep(0.05)
+
+
+def test_a_server_ends_with_a_command_that_is_killed(tmp_path):
+    servers_prefect.session_server()
+    port = servers.free_port()
+    environment = environment_of(tmp_path, f"http://127.0.0.1:{port}/api")
+    command = ("server", "start", "--port", str(port))
+    with program(*command, environment=environment, log=tmp_path / "log") as server:
+        wait_for("Use it: export", tmp_path / "log")
+        with program(*command, environment=environment, log=tmp_path / "second") as second:
+            assert second.wait(60) == 1
+        assert "cannot listen on" in (tmp_path / "second").read_text()
+        assert "Use it" not in (tmp_path / "second").read_text()
+        server.kill()
+        server.wait()
+        wait_until_silent(port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the children of a process are read from /proc")
+def test_a_server_that_is_killed_ends_its_command_with_an_error(tmp_path):
+    servers_prefect.session_server()
+    port = servers.free_port()
+    environment = environment_of(tmp_path, f"http://127.0.0.1:{port}/api")
+    log = tmp_path / "log"
+    with program("server", "start", "--port", str(port), environment=environment, log=log) as server:
+        wait_for("Use it: export", log)
+        (real,) = children_of(server.pid)
+        os.kill(real, signal.SIGKILL)
+        assert server.wait(30) == 1
+    assert "has ended by itself: Killed" in log.read_text()
+
+
+def children_of(pid):
+    return [int(found) for found in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.mark.parametrize("database", ["sqlite+aiosqlite:////tmp/prefect.db", "mysql://u:pa55word@h/d"])

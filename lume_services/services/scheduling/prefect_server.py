@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,6 +15,7 @@ from urllib.request import urlopen
 from pydantic import SecretStr
 
 from lume_services.errors import BackendError, ConfigurationError, Problem
+from lume_services.services.scheduling import tied
 
 IN_MEMORY = "sqlite+aiosqlite:///file::memory:?cache=shared&uri=true&check_same_thread=false"
 _POSTGRESQL = "postgresql+asyncpg://"
@@ -25,7 +26,7 @@ _AUTOMATION = "lume-services: a run without heartbeats has crashed"
 
 
 class PrefectServer:
-    """A Prefect server in a process of its own.
+    """A Prefect server in a process of its own, which ends with this one, also by `kill -9`.
 
     Args:
         host: The address that it listens on.
@@ -40,17 +41,8 @@ class PrefectServer:
         self, *, host: str = "127.0.0.1", port: int = 4200, database: SecretStr | None = None
     ) -> None:
         self.url = f"http://{host}:{port}/api"
-        self._command = [
-            sys.executable,
-            "-m",
-            "prefect",
-            "server",
-            "start",
-            "--host",
-            host,
-            "--port",
-            str(port),
-        ]
+        self._host, self._port = host, port
+        self._command = tied.command("prefect", "server", "start", "--host", host, "--port", str(port))
         self._database = _checked(database)
 
     def run(self, ready: Callable[[str], None]) -> None:
@@ -60,23 +52,39 @@ class PrefectServer:
             ready: Called with its URL when it answers.
 
         Raises:
-            BackendError: It does not start.
+            BackendError: It does not start, or it ends by itself.
         """
+        self._check_port()
         process = subprocess.Popen(  # noqa: S603 - our own command
-            self._command, env=self._environment(), start_new_session=True
+            self._command, env=self._environment(), stdin=subprocess.PIPE, start_new_session=True
         )
         previous = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             self._wait(process)
             ensure_automation(self.url)
             ready(self.url)
-            process.wait()
+            raise BackendError(
+                f"the Prefect server has ended by itself: {_ending(process.wait())}.",
+                where=self.url,
+                remedy="See what it printed. Start it again: with PostgreSQL, runs go on where they stood.",
+            )
         except _Stop:
             pass
         finally:
             _end(process)
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+    def _check_port(self) -> None:
+        """Look whether the port is free. What listens there already would answer as if it were ours."""
+        try:
+            socket.create_server((self._host, self._port)).close()
+        except OSError as error:
+            raise BackendError(
+                f"the Prefect server cannot listen on {self._host}:{self._port}: {error.strerror or error}.",
+                where="--host, --port",
+                remedy="Choose another port, or end what listens there.",
+            ) from error
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -147,6 +155,10 @@ class _Stop(Exception):
 
 def _stop(number: int, _: object) -> None:
     raise _Stop(number)
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else signal.strsignal(-code) or f"signal {-code}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
