@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from prefect import flow, get_run_logger, task
+from prefect.runtime import flow_run
 from pydantic import SecretStr
 
 
@@ -103,6 +104,19 @@ def slow(seconds: float, path: str):
     while time.monotonic() < deadline:
         time.sleep(0.05)
     return "done"
+
+
+@flow
+def noted(path: str, value: int, seconds: float = 0.0) -> int:
+    """Note in a file that this run begins, wait, and give the value back."""
+    line = f"{flow_run.id} {value} {os.getpid()}\n".encode()
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, line)
+    os.close(file)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        time.sleep(0.05)
+    return value
 
 
 @flow

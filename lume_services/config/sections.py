@@ -242,6 +242,9 @@ class WorkerSection(Section):
         le=65535,
         description="Port of this machine on which `/health` tells whether it polls. Default: none.",
     )
+    reconcile_seconds: float = Field(
+        default=60.0, gt=0, description="Seconds between two looks for runs that nobody carries on."
+    )
 
 
 def section_names(*sections: type[BaseModel]) -> list[str]:

@@ -11,13 +11,15 @@ tasks run, and would keep none of a task without caching.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from prefect import Flow
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, SyncClientContext
 from prefect.results import get_default_persist_setting
 from prefect.utilities.importtools import import_object
 
@@ -26,6 +28,8 @@ from lume_services.errors import NotAFlowError
 from lume_services.files.run_results import RunResultSerializer, RunResultStorage
 from lume_services.flows.travel import PREFIX, travelled
 from lume_services.results.provenance import within_step
+from lume_services.services.scheduling.claims import Beginning
+from lume_services.services.scheduling.places import RUN_ID_VARIABLE
 from lume_services.services.scheduling.recording import TaskRecorder
 from lume_services.services.scheduling.wrapping import run_within
 
@@ -51,21 +55,37 @@ class JobFlow(Flow[..., Any]):
     """A flow whose parameters may be references to values that are kept elsewhere."""
 
     checks_parameters = True
+    beginnings: list[Beginning]
 
     def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Return the values of the parameters, checked unless the flow does not want that."""
-        storage = RunResultStorage(filesystem_identifier=_filesystem())
-        values = {name: storage.parameter(value) for name, value in parameters.items()}
-        return super().validate_parameters(values) if self.checks_parameters else values
+        """Return the values of the parameters, checked unless the flow does not want that.
+
+        This is what the engine does last before it begins the run, or says that it has failed. Only the job
+        that has the run for itself may do either.
+
+        Raises:
+            Abort: It is not for this job.
+        """
+        try:
+            storage = RunResultStorage(filesystem_identifier=_filesystem())
+            values = {name: storage.parameter(value) for name, value in parameters.items()}
+            return super().validate_parameters(values) if self.checks_parameters else values
+        finally:
+            if run_id := os.environ.get(RUN_ID_VARIABLE):
+                with SyncClientContext.get_or_create() as context:
+                    self.beginnings.append(Beginning(context.client, UUID(run_id)))
 
 
 def kept(flow: Flow[..., Any]) -> JobFlow:
     """Return a flow whose value, and those of its tasks, are kept in the configured filesystem."""
     filesystem = _filesystem()
     recorder = TaskRecorder()
+    beginnings: list[Beginning] = []
     flow = run_within(partial(_recorded, recorder, filesystem), recorder.watch(flow))
+    flow = run_within(partial(_in_time, beginnings), flow)
     job = JobFlow.__new__(JobFlow)
     vars(job).update(vars(flow))
+    job.beginnings = beginnings
     job.checks_parameters, job.should_validate_parameters = flow.should_validate_parameters, True
     job.persist_result = True
     # By its class: to find it by a name, Prefect imports all the packages that extend it.
@@ -77,6 +97,15 @@ def kept(flow: Flow[..., Any]) -> JobFlow:
 
 def _filesystem() -> str:
     return str(current_context().settings().prefect.result_filesystem)
+
+
+@contextmanager
+def _in_time(beginnings: Sequence[Beginning]) -> Iterator[None]:
+    """Begin the function of the flow in time, or not at all."""
+    context = FlowRunContext.get()
+    for beginning in beginnings:
+        beginning.check(context.flow_run.state if context and context.flow_run else None)
+    yield
 
 
 @contextmanager

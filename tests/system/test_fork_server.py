@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from lume_services.services.scheduling.fork_server import ForkServer, serve
+from lume_services.services.scheduling.fork_server.folder import worker_folder
 
 TESTS = Path(__file__).parent.parent
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="jobs are forked on Linux alone")
@@ -206,6 +207,40 @@ def test_jobs_go_on_when_the_worker_is_killed(tmp_path, environment):
             assert process.wait(20) == 0
     assert end.exists()
     wait_until_dead(server)
+    assert not Path(shlex.split(command)[3]).parent.exists()
+
+
+def test_a_job_ends_with_its_server_and_the_process_that_stands_for_it(tmp_path, environment):
+    with (
+        ForkServer(environment) as forks,
+        start(forks.command("python -m forked_job sleep"), tmp_path, environment) as process,
+    ):
+        pid = json.loads(process.stdout.readline())
+        server = parent_of(pid)
+        process.send_signal(signal.SIGSTOP)  # it does nothing any more
+        os.kill(server, signal.SIGKILL)
+        wait_until_dead(pid)
+        process.kill()
+
+
+def test_what_killed_workers_left_is_removed_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, new, other = (tmp_path / name for name in ("lume-jobs-left", "lume-jobs-new", "theirs"))
+    for folder in (left, new, other):
+        folder.mkdir()
+        (folder / "file").touch()
+    with worker_folder() as (held, _):
+        for folder in (left, other, held):
+            os.utime(folder, (0, 0))
+        with worker_folder() as (inner, _):
+            assert inner.parent == held
+            monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+            with worker_folder():
+                assert not left.exists()
+                assert held.exists()
+                assert new.exists()
+                assert other.exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"lume-jobs-new", "theirs"}
 
 
 def test_the_worker_waits_for_its_jobs_when_it_ends(tmp_path, environment):

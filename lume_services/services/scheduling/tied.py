@@ -1,7 +1,7 @@
 """A module that runs as `python -m` does, in a process that lives no longer than the one that started it.
 
-Standard input is a pipe whose other end the starting process holds. However that process ends, by `kill -9` too,
-the system closes the pipe. This works on every Unix, and also where the process that forks is not the parent.
+Standard input is a pipe whose other end the starting process holds. However that process ends, by `kill -9`
+too, the system closes the pipe. This works on every Unix.
 """
 
 from __future__ import annotations

@@ -7,18 +7,24 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lume_services.errors import BackendError
+from lume_services.services.scheduling.event_loop import in_thread
+
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from anyio import CancelScope
     from prefect.client.schemas.objects import FlowRun
-    from prefect.workers.base import BaseJobConfiguration, BaseWorker
+    from prefect.workers.base import BaseJobConfiguration
 
     from lume_services.services.scheduling.backends.server import ServerBackend
     from lume_services.services.scheduling.fork_server import ForkServer
+    from lume_services.services.scheduling.taken_runs import AnswersForRuns
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +46,7 @@ class Worker:
         labels: Labels of all containers and Kubernetes jobs.
         poll_seconds: Between two looks for new runs.
         health_port: Port of this machine on which `/health` answers 200 as long as the worker polls.
+        reconcile_seconds: Between two looks for runs that nobody carries on.
     """
 
     def __init__(
@@ -53,6 +60,7 @@ class Worker:
         labels: Mapping[str, str] | None = None,
         poll_seconds: float = 0.5,
         health_port: int | None = None,
+        reconcile_seconds: float = 60.0,
     ) -> None:
         self._backend = backend
         self._name = name or f"{socket.gethostname()}-{os.getpid()}"
@@ -62,6 +70,8 @@ class Worker:
         self._labels = dict(labels or {})
         self._poll_seconds = poll_seconds
         self._health_port = health_port
+        self._reconcile_seconds = reconcile_seconds
+        self._taken: Collection[UUID] = ()
 
     def run(self, ready: Callable[[str], None]) -> None:
         """Work until told to stop.
@@ -85,17 +95,18 @@ class Worker:
         # Jobs are started by name, and this interpreter is the one that has their packages.
         os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         self._backend.ensure_work_pool()
-        for run in self._backend.reconcile():
-            logger.warning("Run %s was %s and is %s now: %s", run.name, run.before, run.after, run.why)
+        self._reconcile()
         settings: dict[Any, Any] = {PREFECT_WORKER_QUERY_SECONDS: self._poll_seconds}
         if self._health_port is not None:
             settings |= {
                 PREFECT_WORKER_WEBSERVER_HOST: "127.0.0.1",
                 PREFECT_WORKER_WEBSERVER_PORT: self._health_port,
             }
-        with self._backend.entered(), temporary_settings(settings), self._fork_server() as fork_server:
-            kind = worker_type(self._backend.work_pool_type, self._env, self._labels, fork_server)
-            anyio.run(self._work, kind, ready)
+        with self._backend.entered(), temporary_settings(settings):
+            with self._fork_server() as fork_server:
+                kind = worker_type(self._backend.work_pool_type, self._env, self._labels, fork_server)
+                anyio.run(self._work, kind, ready)
+            self._hand_back()
 
     def _fork_server(self) -> AbstractContextManager[ForkServer | None]:
         if self._backend.work_pool_type != "process":
@@ -104,7 +115,7 @@ class Worker:
 
         return ForkServer({**os.environ, **_inherited(self._env)})
 
-    async def _work(self, kind: type[BaseWorker[Any, Any, Any]], ready: Callable[[str], None]) -> None:
+    async def _work(self, kind: type[AnswersForRuns], ready: Callable[[str], None]) -> None:
         import anyio
 
         worker = kind(
@@ -114,13 +125,39 @@ class Worker:
             limit=self._limit,
             create_pool_if_not_found=False,
         )
+        self._taken = worker.taken
         async with anyio.create_task_group() as group:
             await group.start(_stop_on_signal, group.cancel_scope)
+            group.start_soon(self._reconcile_again_and_again)
             ready(
                 f"Worker {self._name} takes {self._backend.work_pool_type} runs from the work pool "
                 f"{self._backend.work_pool}, every {self._poll_seconds:g} s."
             )
             await worker.start(printer=logger.info, with_healthcheck=self._health_port is not None)
+
+    async def _reconcile_again_and_again(self) -> None:
+        import anyio
+
+        while True:
+            await anyio.sleep(self._reconcile_seconds)
+            # In a thread of its own: who is told to stop does not wait for it.
+            await in_thread(self._reconcile_if_possible)
+
+    def _reconcile(self) -> None:
+        for run in self._backend.reconcile(self._taken):
+            logger.warning("Run %s was %s and is %s now: %s", run.name, run.before, run.after, run.why)
+
+    def _reconcile_if_possible(self) -> None:
+        try:
+            self._reconcile()
+        except _api_errors() as error:
+            logger.warning("Runs that nobody carries on are looked for later: %s", error)
+
+    def _hand_back(self) -> None:
+        try:
+            self._backend.hand_back(self._taken)
+        except _api_errors() as error:
+            logger.warning("Runs that have not begun are given back by another worker: %s", error)
 
 
 async def _stop_on_signal(scope: CancelScope, *, task_status: Any) -> None:
@@ -132,6 +169,14 @@ async def _stop_on_signal(scope: CancelScope, *, task_status: Any) -> None:
         async for _ in signals:
             scope.cancel()
             return
+
+
+def _api_errors() -> tuple[type[Exception], ...]:
+    """Return what is raised where the API of Prefect fails, or knows a run no longer."""
+    from httpx import HTTPError
+    from prefect.exceptions import PrefectException
+
+    return BackendError, HTTPError, PrefectException
 
 
 def _inherited(env: Mapping[str, str]) -> dict[str, str]:
@@ -146,7 +191,7 @@ def worker_type(
     env: Mapping[str, str],
     labels: Mapping[str, str],
     fork_server: ForkServer | None = None,
-) -> type[BaseWorker[Any, Any, Any]]:
+) -> type[AnswersForRuns]:
     """Return Prefect's worker for a type of work pool, whose jobs get these variables and labels.
 
     Args:
@@ -159,6 +204,7 @@ def worker_type(
         PluginError: The package that has it is not installed.
     """
     from lume_services.services.scheduling.rendering import worker_class
+    from lume_services.services.scheduling.taken_runs import AnswersForRuns
     from lume_services.services.scheduling.waiting_runs import CancelsWaitingRuns
 
     original = worker_class(work_pool_type)
@@ -176,5 +222,6 @@ def worker_type(
                 self.command: str | None = fork_server.command(self.command)
 
     configuration: type[BaseJobConfiguration] = Configuration
-    bases = (CancelsWaitingRuns, original) if work_pool_type == "kubernetes" else (original,)
+    further = (CancelsWaitingRuns,) if work_pool_type == "kubernetes" else ()
+    bases = (AnswersForRuns, *further, original)
     return type(original.__name__, bases, {"job_configuration": configuration})

@@ -14,6 +14,7 @@ class ProcessBackend(ServerBackend):
     """Runs flows in processes that a worker starts. They have the environment of the worker."""
 
     work_pool_type: ClassVar[str] = "process"
+    jobs_end_with_worker: ClassVar[bool] = True
     run_config_type: ClassVar[type[RunConfig]] = ProcessRunConfig
 
     @override

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -46,6 +46,7 @@ from lume_services.services.scheduling.parameters import jsonable_parameters
 from lume_services.services.scheduling.reconcile import Reconciled, reconcile
 from lume_services.services.scheduling.rendering import render, worker_class
 from lume_services.services.scheduling.run_configs import RunConfig
+from lume_services.services.scheduling.taken_runs import hand_back
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -77,6 +78,8 @@ class ServerBackend(Backend):
     """
 
     work_pool_type: ClassVar[str]
+    jobs_end_with_worker: ClassVar[bool] = False
+    """Whether a worker that is told to stop ends its jobs."""
 
     def __init__(
         self,
@@ -251,10 +254,23 @@ class ServerBackend(Backend):
         with self._server().client() as client:
             self._ensure_work_pool(client)
 
-    def reconcile(self) -> list[Reconciled]:
-        """Bring the runs that nobody carries on to a true state, and return them."""
+    def reconcile(self, held: Collection[UUID]) -> list[Reconciled]:
+        """Bring the runs that nobody carries on to a true state, and return them.
+
+        Args:
+            held: Runs that the worker in this process carries on.
+        """
         with self._server().client() as client:
-            return reconcile(client)
+            return reconcile(client, held=held)
+
+    def hand_back(self, run_ids: Collection[UUID]) -> None:
+        """Bring the runs that a worker held when it was told to stop to a true state.
+
+        Raises:
+            BackendError: The server does not answer.
+        """
+        with self._server().client() as client:
+            hand_back(client, run_ids, jobs_ended=self.jobs_end_with_worker)
 
     @contextmanager
     def entered(self) -> Iterator[None]:

@@ -30,6 +30,7 @@ from lume_services.services.scheduling.backends.paging import every
 from lume_services.services.scheduling.backends.persistence import RunResults, kept_value
 from lume_services.services.scheduling.backends.server_api import ServerAPI
 from lume_services.services.scheduling.base import LogEntry, RunHandle
+from lume_services.services.scheduling.claims import give_up
 from lume_services.services.scheduling.failures import failure
 
 _POLL_SECONDS = (0.1, 0.5)
@@ -151,11 +152,15 @@ class ServerRun(RunHandle):
 
         A subflow in the process of its parent ends with it, which nobody else would note.
         """
+        why = "Cancelled through its run handle."
         with self._server().client() as client:
             for run in [self._read(client), *self._descendants(client)]:
-                if run.state is not None and not run.state.is_final():
-                    stop = Cancelling if run.deployment_id else Cancelled
-                    client.set_flow_run_state(run.id, stop(message="Cancelled through its run handle."))
+                if run.state is None or run.state.is_final():
+                    continue
+                if run.deployment_id is None:
+                    client.set_flow_run_state(run.id, Cancelled(message=why))
+                elif run.state_type not in _WAITING or not give_up(client, run.id, why):
+                    client.set_flow_run_state(run.id, Cancelling(message=why))
 
     def _read(self, client: SyncPrefectClient) -> FlowRun:
         return client.read_flow_run(self._id)
@@ -179,14 +184,15 @@ class ServerRun(RunHandle):
                 known_for, pause = pause / 2, min(pause * 1.5, longest)
 
     def _check_start(self, run: FlowRun, seconds: float) -> None:
+        """Give the run up if it has not begun in time: it is cancelled first, and then that is reported."""
         due = run.expected_start_time
         if run.state_type not in _WAITING or seconds < self._start_timeout or due is None:
             return
         reason = self._diagnosis(run) if run.state_type == StateType.PENDING else None
-        if reason is not None:
-            raise reason
         with self._server().client() as client:
-            raise not_started(client, run, self._start_timeout)
+            error = reason or not_started(client, run, self._start_timeout)
+            if give_up(client, self._id, f"Given up: {error.message}"):
+                raise error
 
     def _descendants(self, client: SyncPrefectClient) -> list[FlowRun]:
         found: list[FlowRun] = []

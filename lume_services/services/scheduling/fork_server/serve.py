@@ -7,12 +7,14 @@ otherwise the job is declined, and gets an interpreter of its own.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import json
 import os
 import runpy
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -26,6 +28,7 @@ from lume_services.services.scheduling.travelling import SPEC_VARIABLE
 
 _LIFELINE = 0  # standard input, whose other end the worker holds
 _STANDARD_STREAMS = 3
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 _ASK_SECONDS = 10.0
 _WAIT_SECONDS = 0.1
 IMPORTED = ("prefect.main", "prefect.flow_engine", "lume_services.flows.jobs", "numpy")
@@ -82,6 +85,7 @@ class Serving:
     def __init__(self, listener: socket.socket, environment: Mapping[str, str]) -> None:
         self._listener = listener
         self._environment = _read_at_start(environment)
+        self._process = os.getpid()
         self._running: set[_Running] = set()
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ)
@@ -131,6 +135,7 @@ class Serving:
 
     def _leave(self, connection: socket.socket, streams: Sequence[int]) -> None:
         os.setpgid(0, 0)  # what a job sends to its group is not for the others
+        _end_with_parent(self._process)
         self._selector.close()
         self._listener.close()
         connection.close()
@@ -171,6 +176,13 @@ class Serving:
         self._listener.close()
 
 
+def _end_with_parent(parent: int) -> None:
+    """Have this process killed when its parent ends: nobody could tell how it ends."""
+    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith(_READ_LATER)}
 
@@ -207,8 +219,12 @@ def main() -> None:
     sys.stdout.flush()  # or each job would print it once more
     gc.collect()
     gc.freeze()  # so that collections in the jobs copy no memory of this process
-    if job := Serving(socket.socket(fileno=int(sys.argv[1])), environment).serve():
+    listener, folder, lock = sys.argv[1:]
+    if job := Serving(socket.socket(fileno=int(listener)), environment).serve():
+        os.close(int(lock))
         job.run()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)  # the worker, if it lives, does the same
 
 
 if __name__ == "__main__":

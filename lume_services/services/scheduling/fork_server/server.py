@@ -8,12 +8,13 @@ import shlex
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from lume_services.services.scheduling.fork_server.folder import worker_folder
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +26,8 @@ _WAITING_JOBS = 128
 class ForkServer:
     """A process from which those of jobs are forked, as long as this context is open.
 
-    At its end it waits for jobs that still run. They go on when this process is killed. Where no job can be
-    forked, commands stay as they are.
+    At its end it waits for jobs that still run. They go on when this process is killed; after the last one
+    nothing is left. Where no job can be forked, commands stay as they are.
 
     Args:
         environment: Environment variables of the process. A job whose own are others gets a new interpreter.
@@ -62,17 +63,17 @@ class ForkServer:
 
     def _start(self) -> None:
         with ExitStack() as opened:
-            folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="lume-jobs-"))
-            address = str(Path(folder) / "socket")
+            folder, lock = opened.enter_context(worker_folder())
+            address = str(folder / "socket")
             # It listens from now on: a job that comes while Prefect is being imported waits for that.
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(address)
                 listener.listen(_WAITING_JOBS)
                 process = subprocess.Popen(  # noqa: S603 - our own module
-                    [sys.executable, "-m", _SERVE, str(listener.fileno())],
+                    [sys.executable, "-m", _SERVE, str(listener.fileno()), str(folder), str(lock)],
                     stdin=subprocess.PIPE,  # its end tells the process to take no more jobs
                     env=self._environment,
-                    pass_fds=[listener.fileno()],
+                    pass_fds=[listener.fileno(), lock],
                     start_new_session=True,  # Ctrl-C is for the worker, which passes it on
                 )
             opened.enter_context(process)  # at its end: the input is closed, and the process waited for
