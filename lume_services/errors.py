@@ -110,6 +110,10 @@ class ProblemsError(LUMEServicesError):
         super().__init__(f"{summary}: {count}\n{lines}", problems=tuple(problems), summary=summary)
 
 
+class UnreadableFileError(LUMEServicesError, ValueError):
+    """A file that somebody named cannot be read, or is not of the form that it should have."""
+
+
 # configuration ------------------------------------------------------------------------------------
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from lume_services.config.problems import PREFIX, Path, variable
+from lume_services.config.problems import Path, variable
 from lume_services.config.settings import LUMEServicesSettings
+from lume_services.config.variables import PREFIX
 
 # A job is no worker, its other settings are the content of the file, and it knows the API by the variables
 # of Prefect's worker, which lead there also from inside a container.

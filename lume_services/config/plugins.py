@@ -26,7 +26,7 @@ def import_object(name: str, *, where: str) -> Any:
         PluginError: The name has another form, or the module or the object is not there.
     """
     module_name, colon, path = name.partition(":")
-    if not (colon and module_name and path):
+    if not (colon and all(part.isidentifier() for part in [*module_name.split("."), *path.split(".")])):
         raise PluginError(
             f"{name!r} is not of the form package.module:Class.",
             where=where,
@@ -39,6 +39,12 @@ def import_object(name: str, *, where: str) -> Any:
             f"cannot import {module_name!r}: {error}.",
             where=where,
             remedy="Install the package that has it into this environment.",
+        ) from error
+    except Exception as error:
+        raise PluginError(
+            f"cannot import {module_name!r}: {type(error).__name__}: {error}.",
+            where=where,
+            remedy="Correct the module.",
         ) from error
     for part in path.split("."):
         if not hasattr(found, part):

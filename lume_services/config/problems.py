@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -12,11 +12,11 @@ from pydantic_core import ErrorDetails
 from lume_services.config.retired import RETIRED_SECTIONS, warn_retired
 from lume_services.config.sections import section_names
 from lume_services.config.settings import FILESYSTEM_SECTIONS, RESULTS_DB_SECTIONS, LUMEServicesSettings
+from lume_services.config.variables import PREFIX, Values, set_twice
 from lume_services.errors import Problem, choose_from, nearest
 from lume_services.values.secret import may_be_secret, without_credentials
 
-PREFIX = "LUME_"
-_WITH_NAMES = re.compile(r"(LUME_(?:RUN_CONFIG|WORKER)__(?:ENV|LABELS))__")
+_WITH_NAMES = re.compile(r"(LUME_\w+__(?:ENV|LABELS|OPTIONS))__")
 _WHOLE_SECTIONS = frozenset({"dict_type", "model_type", "model_attributes_type", "list_type"})
 Path = tuple[str, ...]
 """Where a setting is: ("results_db", "port")."""
@@ -111,9 +111,19 @@ def place_of(path: Path, sources: Mapping[str, Mapping[str, Any]]) -> str:
     """Name the place where a setting was made: a variable, a file and its key, an argument."""
     for name, values in sources.items():
         if holds(values, path):
-            return {"environment": variable(path), ".env": f".env: {variable(path)}"}.get(
-                name, f"{name}: {'.'.join(path)}"
-            )
+            if isinstance(values, Values):
+                place = _variable_with(path, values.variables)
+                return place if name == "environment" else f"{name}: {place}"
+            return f"{name}: {'.'.join(path)}"
+    return variable(path)
+
+
+def _variable_with(path: Path, variables: Collection[str]) -> str:
+    """Name the variable that holds a setting: its own, or one with the JSON of a section around it."""
+    for length in range(len(path), 0, -1):
+        name, rest = variable(path[:length]), ".".join(path[length:])
+        if name in variables:
+            return f"{name}: {rest}" if rest else name
     return variable(path)
 
 
@@ -126,13 +136,17 @@ def holds(values: Any, path: Path) -> bool:
     return True
 
 
-def misspelt_variables(names_set: Iterable[str]) -> list[Problem]:
-    """Find `LUME_` variables that resemble a setting and are none.
+def problems_of_names(names_set: Iterable[str]) -> list[Problem]:
+    """Find `LUME_` variables that resemble a setting and are none, and those that are set twice.
 
     A variable that resembles nothing belongs to another program of the LUME family and is left alone.
     """
+    names_set = list(names_set)
     names = list(LUMEServicesSettings.model_fields)
-    problems = []
+    problems = [
+        Problem(f"it is set as {other}, too.", one, "Capitals do not matter: set one of the two.")
+        for one, other in set_twice(names_set)
+    ]
     retired = []
     for variable_name in names_set:
         if not variable_name.upper().startswith(PREFIX):

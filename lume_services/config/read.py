@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-)
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
-from lume_services.config.problems import misspelt_variables, problems_of
+from lume_services.config.problems import problems_of, problems_of_names
 from lume_services.config.settings import LUMEServicesSettings
-from lume_services.config.sources import DotEnvSource, UnreadableConfigFile, config_file_source
-from lume_services.errors import ConfigurationError
+from lume_services.config.sources import (
+    UnreadableConfigFile,
+    config_file_source,
+    dotenv_source,
+    dotenv_variables,
+    environment_source,
+)
+from lume_services.errors import ConfigurationError, Problem
 
 SUMMARY = "LUME-services is not configured"
 
@@ -30,8 +31,8 @@ def read_sources(arguments: Mapping[str, Any] | None = None) -> dict[str, Mappin
     """
     named = {
         "argument": InitSettingsSource(LUMEServicesSettings, dict(arguments or {})),
-        "environment": EnvSettingsSource(LUMEServicesSettings),
-        ".env": DotEnvSource(LUMEServicesSettings),
+        "environment": environment_source(LUMEServicesSettings),
+        ".env": dotenv_source(LUMEServicesSettings),
     }
     found: dict[str, Mapping[str, Any]] = {name: source() for name, source in named.items()}
     path = next((values["config_file"] for values in found.values() if values.get("config_file")), None)
@@ -40,23 +41,19 @@ def read_sources(arguments: Mapping[str, Any] | None = None) -> dict[str, Mappin
     return found
 
 
-class _WithoutFile(LUMEServicesSettings):
-    """The settings without the configuration file: for what else is wrong where it cannot be read."""
+class _WithoutFiles(LUMEServicesSettings):
+    """The settings without any file: for what else is wrong where one cannot be read."""
 
     @classmethod
     def settings_customise_sources(
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings, env_settings, DotEnvSource(settings_cls), file_secret_settings)
-
-
-def _variables_set() -> list[str]:
-    return [*os.environ, *(name.upper() for name in DotEnvSource(LUMEServicesSettings).env_vars)]
+        return (init_settings, environment_source(settings_cls))
 
 
 def read_settings(arguments: Mapping[str, Any] | None = None) -> LUMEServicesSettings:
@@ -65,14 +62,20 @@ def read_settings(arguments: Mapping[str, Any] | None = None) -> LUMEServicesSet
     Raises:
         ConfigurationError: With all problems at once, each with its place and its remedy.
     """
-    problems = misspelt_variables(dict.fromkeys(_variables_set()))
+    odd = [key for key in arguments or {} if not isinstance(key, str)]
+    if odd:
+        raise ConfigurationError(
+            SUMMARY, [Problem(f"the name {key!r} is not text.", "argument") for key in odd]
+        )
+    problems = problems_of_names(os.environ)
     source: type[LUMEServicesSettings] = LUMEServicesSettings
     sources: Mapping[str, Mapping[str, Any]] = {}
     try:
+        problems += problems_of_names(dotenv_variables())
         sources = read_sources(arguments)
     except UnreadableConfigFile as error:
         problems += error.problems
-        source = _WithoutFile
+        source = _WithoutFiles
     try:
         settings = source(**dict(arguments or {}))
     except ValidationError as error:

@@ -5,14 +5,15 @@ The fields of a section, without its `type`, are the keyword arguments of the cl
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
+from lume_services.values.regular import expanded
 from lume_services.values.secret import masked
+from lume_services.values.written import read_json
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -23,17 +24,12 @@ def from_json(value: Any) -> Any:
     Raises:
         ValueError: The text is not JSON.
     """
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not valid JSON: {error}") from error
+    return read_json(value) if isinstance(value, str) else value
 
 
 FromJSON = BeforeValidator(from_json)
 Options = Annotated[dict[str, Any], FromJSON]
-ExpandedPath = Annotated[Path, BeforeValidator(lambda value: Path(value).expanduser())]
+ExpandedPath = Annotated[Path, BeforeValidator(expanded)]
 
 
 def without_secrets(parts: Iterable[tuple[str | None, Any]]) -> Iterator[tuple[str | None, Any]]:

@@ -31,7 +31,7 @@ from lume_services.config.sections import (
     infer_type,
     without_secrets,
 )
-from lume_services.config.sources import DotEnvSource, config_file_source
+from lume_services.config.sources import config_file_source, dotenv_source, environment_source
 
 _BACKENDS = "lume_services.services.scheduling.backends"
 BACKENDS = {
@@ -128,7 +128,7 @@ class LUMEServicesSettings(BaseSettings):
         description="What all runs have that do not say otherwise: fields of the backend's run config, as "
         "JSON, or each as a variable, as `LUME_RUN_CONFIG__IMAGE`. They are part of deployments: no secrets.",
     )
-    worker: WorkerSection = Field(
+    worker: Annotated[WorkerSection, FromJSON] = Field(
         default=WorkerSection(), description="How `lume-services worker start` works."
     )
 
@@ -185,6 +185,19 @@ class LUMEServicesSettings(BaseSettings):
             for name, value in fields.items()
         }
 
+    @field_validator("filesystems")
+    @classmethod
+    def _names_differ_by_more_than_capitals(cls, sections: dict[str, Any]) -> dict[str, Any]:
+        seen: dict[str, str] = {}
+        for name in sections:
+            other = seen.setdefault(name.casefold(), name)
+            if other != name:
+                raise ValueError(
+                    f"{other!r} and {name!r} differ by their capitals alone; give one of them another name. "
+                    "In a variable, a name in capitals stands for the same in small letters"
+                )
+        return sections
+
     @model_validator(mode="after")
     def _identifiers_are_unique(self) -> LUMEServicesSettings:
         shorthand = self.mounted_filesystem
@@ -213,11 +226,11 @@ class LUMEServicesSettings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources; the configuration file is the weakest."""
         env_file = getattr(dotenv_settings, "env_file", None)
-        stronger = (init_settings, env_settings, DotEnvSource(settings_cls, env_file=env_file))
+        stronger = (init_settings, environment_source(settings_cls), dotenv_source(settings_cls, env_file))
         return (*stronger, config_file_source(settings_cls, stronger), file_secret_settings)

@@ -21,7 +21,6 @@ from lume_services.config import current_context
 from lume_services.errors import BackendError, StepFailedError
 from lume_services.flows.artifacts import publish
 from lume_services.flows.check import CheckedSpec
-from lume_services.flows.document import Loc
 from lume_services.flows.events import Observer, StepEvent, StepState
 from lume_services.flows.failure import flow_failed, not_kept, parent_missing, value_missing
 from lume_services.flows.plan import Edge, Plan
@@ -34,6 +33,7 @@ from lume_services.flows.steps import StepRun, handed_over, step_backend, step_r
 from lume_services.results import Provenance
 from lume_services.services.scheduling import Backend
 from lume_services.services.scheduling.parameters import bind_parameters
+from lume_services.values.written import Loc
 
 # A thread that waits sees a stop that was asked for when it wakes up.
 WAKE_UP_SECONDS = 0.2

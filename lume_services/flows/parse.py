@@ -11,8 +11,9 @@ from pydantic_core import ErrorDetails
 
 from lume_services.errors import choose_from
 from lume_services.flows.checks.findings import Findings
-from lume_services.flows.document import Document, Loc
+from lume_services.flows.document import Document
 from lume_services.flows.spec import MappedParameter, MapType, Spec, StepSpec
+from lume_services.values.written import Loc
 
 Steps = dict[int, StepSpec]
 """The steps of a spec by their position in `composing_flows`."""

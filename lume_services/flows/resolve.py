@@ -17,9 +17,9 @@ from prefect import Flow
 
 from lume_services.errors import Problem, SpecError, choose_from, nearest
 from lume_services.flows.checks.findings import Findings
-from lume_services.flows.document import Loc
 from lume_services.flows.parse import Steps
 from lume_services.flows.spec import StepSpec
+from lume_services.values.written import Loc
 
 ENTRY_POINT_GROUP = "lume_services.flows"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lume_services.errors import Problem, SpecError
-from lume_services.flows.document import Document, Loc
+from lume_services.flows.document import Document
+from lume_services.values.written import Loc
 
 
 class Findings:

@@ -11,10 +11,10 @@ from lume_services.errors import choose_from
 from lume_services.flows.checks.findings import Findings
 from lume_services.flows.checks.types import check_types
 from lume_services.flows.discover import TasksOfFlow, tasks_of
-from lume_services.flows.document import Loc
 from lume_services.flows.parse import Steps
 from lume_services.flows.signature import Signature, task_value
 from lume_services.flows.spec import MappedParameter, StepSpec
+from lume_services.values.written import Loc
 
 
 def check_flows(

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from lume_services.errors import choose_from
 from lume_services.flows.checks.findings import Findings
-from lume_services.flows.document import Loc
 from lume_services.flows.parse import Steps
 from lume_services.flows.spec import MappedParameter, StepSpec
+from lume_services.values.written import Loc
 
 
 def check_graph(steps: Steps, findings: Findings) -> None:

@@ -13,10 +13,10 @@ from pydantic_core import ErrorDetails
 from lume_services.errors import choose_from
 from lume_services.flows.checks.annotations import type_name
 from lume_services.flows.checks.findings import Findings
-from lume_services.flows.document import Loc
 from lume_services.flows.parse import Steps
 from lume_services.flows.signature import Signature
 from lume_services.flows.spec import StepSpec
+from lume_services.values.written import Loc
 
 
 def input_group(step: StepSpec, signature: Signature) -> type[BaseModel]:

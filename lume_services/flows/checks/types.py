@@ -10,8 +10,8 @@ from lume_services.flows.checks.annotations import type_name
 from lume_services.flows.checks.compatible import Misfit, misfit
 from lume_services.flows.checks.findings import Findings
 from lume_services.flows.checks.part import NoSuchPartError, types_at
-from lume_services.flows.document import Loc
 from lume_services.flows.spec import MappedParameter
+from lume_services.values.written import Loc
 
 
 def check_types(mapped: MappedParameter, given: Any, wanted: Any, loc: Loc, findings: Findings) -> None:

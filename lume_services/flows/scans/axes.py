@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +13,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from lume_services.errors import Problem, SpecError
+from lume_services.values.written import meaning
 
 MAX_POINTS = 100_000
 SUMMARY = "the scan cannot start"
@@ -195,11 +195,16 @@ def _listed(text: str, source: str) -> list[Any]:
     return [Written(item) if isinstance(item, str) else _guessed(item) for item in found]
 
 
-def guess(text: str) -> Any:
-    """Return what a text means where its parameter has no type: JSON, or itself."""
+def guess(text: str, *, floats: Callable[[str], Any] | None = None) -> Any:
+    """Return what a text means where its parameter has no type: JSON, or itself.
+
+    Args:
+        text: The text.
+        floats: What to make of a number with a point or an exponent; default: a float.
+    """
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return meaning(str(text), floats=floats)
+    except ValueError:
         return str(text)
 
 

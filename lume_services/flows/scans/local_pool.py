@@ -19,7 +19,8 @@ from typing_extensions import override
 
 from lume_services.config import LUMEServicesSettings
 from lume_services.config.environment import job_environment
-from lume_services.config.problems import PREFIX, variable
+from lume_services.config.problems import variable
+from lume_services.config.variables import PREFIX
 from lume_services.errors import BackendError
 from lume_services.flows.scans.job import Chunk, Job, progress_of, to_text
 from lume_services.flows.scans.pool import Finished, Part, Pool

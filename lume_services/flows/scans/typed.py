@@ -30,6 +30,11 @@ def adapter_of(annotation: Any) -> TypeAdapter[Any] | None:
         return TypeAdapter(annotation)
 
 
+def has_decimals(adapter: TypeAdapter[Any]) -> bool:
+    """Tell whether values of a type have decimal numbers, which have more digits than a float."""
+    return "'type': 'decimal'" in str(adapter.core_schema)
+
+
 def step_and_parameter(key: str) -> tuple[str, str]:
     """Take `track.k1` apart. A step may have dots in its name, a parameter has none."""
     step, _, parameter = key.rpartition(".")
@@ -108,6 +113,7 @@ class _Wanted:
         self.name = type_name(annotation)
         self.adapter: TypeAdapter[Any] | None = adapter_of(annotation)
         self.untyped = annotation is Any
+        self.decimals = self.adapter is not None and has_decimals(self.adapter)
 
     def value(self, given: Any) -> Any:
         """Return a value in the type of the parameter: plain ones converted, others as they were given.
@@ -117,7 +123,7 @@ class _Wanted:
         """
         if not isinstance(given, Written):
             return self._converted(given)
-        meant = guess(given)
+        meant = guess(given, floats=str if self.decimals else None)
         if isinstance(meant, str) or self.untyped:
             return self._converted(meant)
         try:
