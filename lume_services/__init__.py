@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from lume_services.loaded import watch
+
 if TYPE_CHECKING:
     from lume_services.config import (
         Context,
@@ -53,6 +55,8 @@ __all__ = [  # noqa: RUF022
     "fingerprint",
     "LUMEServicesError",
 ]
+
+watch()
 
 
 def __getattr__(name: str) -> Any:

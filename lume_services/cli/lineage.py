@@ -10,6 +10,7 @@ from lume_services.cli.outline import outline
 from lume_services.cli.output import JSONFlag, console, print_json, shown
 from lume_services.cli.selection import Project, one
 from lume_services.results.plain import cell
+from lume_services.values import fingerprint
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -67,7 +68,8 @@ def _grow(tree: Any, step: Ancestor, prefix: str, shown: set[str]) -> None:
         tree.add(_line(f"{prefix}step {record.step}, as above"))
         return
     shown.add(record.id)
-    branch = tree.add(_line(f"{prefix}step {record.step} (flow {record.flow}, code {record.code[:12]})"))
+    code = fingerprint(record.code)[:12]
+    branch = tree.add(_line(f"{prefix}step {record.step} (flow {record.flow}, code {code})"))
     for name, value in record.given.items():
         branch.add(_line(f"{name} = {'None' if value is None else cell(value)}"))
     by_parent: dict[str, list[str]] = {}

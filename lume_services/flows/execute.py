@@ -6,9 +6,8 @@ import contextvars
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
 from graphlib import TopologicalSorter
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -24,14 +23,15 @@ from lume_services.flows.check import CheckedSpec
 from lume_services.flows.events import Observer, StepEvent, StepState
 from lume_services.flows.failure import flow_failed, not_kept, parent_missing, value_missing
 from lume_services.flows.plan import Edge, Plan
-from lume_services.flows.runs.identity import Identity, code_fingerprint
+from lume_services.flows.runs.code import Code, code_of
+from lume_services.flows.runs.identity import Identity
 from lume_services.flows.runs.lease import Lease
 from lume_services.flows.runs.records import RunRecord, RunRecords, StepRecord
 from lume_services.flows.runs.request import RunRequest
 from lume_services.flows.runs.reuse import Decision, EarlierSteps
 from lume_services.flows.steps import StepRun, handed_over, step_backend, step_run
 from lume_services.results import Provenance
-from lume_services.services.scheduling import Backend
+from lume_services.services.scheduling import Backend, RunConfig
 from lume_services.services.scheduling.parameters import bind_parameters
 from lume_services.values.written import Loc
 
@@ -96,7 +96,6 @@ class Execution:
         self._request = request
         self._parents = request.part_of(plan)
         self._records = RunRecords()
-        self._code = cache(code_fingerprint)
         self._events: dict[str, StepEvent] = {}
         self._steps: dict[str, _Step] = {}
         self._running: dict[str, _Step] = {}
@@ -191,7 +190,7 @@ class Execution:
 
     def _start(self, name: str, values: Mapping[str, Any]) -> None:
         tasks = {edge.task for edge in self._plan.edges if edge.parent == name and edge.task}
-        backend, run_config = step_backend(self._backend, self._checked.spec, self._plan.steps[name])
+        backend, run_config = self._place(name)
         run = step_run(backend, self._flow(name), name, run_config, tasks)
         step = _Step(name, run, tasks)
         self._steps[name] = self._running[name] = step
@@ -225,7 +224,7 @@ class Execution:
     def _take_or_run(self, step: _Step, parameters: Mapping[str, Any]) -> None:
         """Take the value of the step from an earlier run, or run its flow."""
         flow = self._flow(step.name)
-        step.identity = Identity.of(step.name, flow, self._code(flow), parameters)
+        step.identity = Identity.of(step.name, flow, self._code(step.name), parameters)
         step.decision = self._earlier.decide(step.identity, step.tasks)
         if step.decision.record is not None:
             step.value, step.record_id = step.decision.record.value, step.decision.record.id
@@ -269,7 +268,7 @@ class Execution:
             step=step.name,
             flow=self._plan.steps[step.name].name,
             state="failed" if failed else "completed",
-            code=step.identity.code,
+            code=vars(self._code_that_ran(step.name, step.identity.code)),
             inputs=step.identity.inputs,
             parents=parents,
             began=step.began,
@@ -282,6 +281,22 @@ class Execution:
         )
         self._records.end(record)
         step.record_id = record.id
+
+    def _code(self, name: str) -> Code:
+        backend, _ = self._place(name)
+        entrypoint = self._plan.steps[name].entrypoint
+        return code_of(self._flow(name), entrypoint, elsewhere=not backend.in_process)
+
+    def _code_that_ran(self, name: str, before: Code) -> Code:
+        """Return the code with which a step began, if it is still the same: modules may be loaded late."""
+        # The values that it encloses are those with which it began.
+        after = replace(self._code(name), enclosed=before.enclosed)
+        if before.problem is None and (changed := after.differences(before)):
+            return replace(before, problem=f"it changed while the step ran: {', '.join(changed)}")
+        return before
+
+    def _place(self, name: str) -> tuple[Backend, RunConfig]:
+        return step_backend(self._backend, self._checked.spec, self._plan.steps[name])
 
     def _mapped_value(self, edge: Edge) -> Any:
         """Return what goes over an edge."""

@@ -1,177 +1,377 @@
-"""The code that a flow can come to, as text that is the same in every process and on every machine."""
+"""The code that a flow runs: what has to be the same for an earlier run of it to count."""
 
 from __future__ import annotations
 
-import ast
 import inspect
 import sys
-import textwrap
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
-from functools import lru_cache
-from importlib.util import resolve_name
-from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import partial
+from hashlib import file_digest
+from pathlib import Path
+from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from typing import Any, Self
+from weakref import WeakKeyDictionary
 
-from lume_services.flows.discover import (
-    LIBRARY,
-    Code,
-    CodeReader,
-    called,
-    code_in,
-    code_of,
-    definition_of,
-    module_at,
-)
+from prefect import Flow, Task
+from prefect.utilities.hashing import file_hash
 
-_UNCHANGING = (str, bytes, int, float, complex, bool, type(None))
-# What these say is how the engine runs a function, not what it does.
-_OF_PREFECT = ("flow", "task")
+from lume_services import __version__
+from lume_services.errors import LUMEServicesError
+from lume_services.flows.runs.modules import LIBRARY, Module, find_module, modules_in, versions_of
+from lume_services.flows.runs.source import Statement, digest_of, read_source
+from lume_services.loaded import Sought, State, as_loaded, sought, state_of
+from lume_services.values import fingerprint
+
+_SOURCE = (".py", ".pyw")
+_MISSING = "not there"
 
 
-class CodeCollector(CodeReader):
-    """Collects the code that a function can come to in its own package.
-
-    A global name counts with the statements that define it, and what they come to, not with its value, which
-    may change as the flow runs; a name of an enclosing function with its value where that cannot change.
+@dataclass(frozen=True)
+class Code:
+    """The code of a flow.
 
     Attributes:
-        parts: The code.
+        name: The name of the flow.
+        version: Its version, where the user gave one.
+        enclosed: The fingerprint of what a flow was made of that was not made by its module alone; or its
+            names there, where they are not that of its function.
+        modules: The digest of the source of each module of the user that the flow comes to, by name; only
+            what it can come to counts.
+        versions: The versions of Python and of the distributions that these modules import.
+        problem: Why it cannot be shown what the flow runs; None if it can.
     """
 
-    def __init__(self, package: str) -> None:
-        super().__init__(package)
-        self.parts: list[str] = []
+    name: str
+    version: str | None
+    enclosed: str
+    modules: Mapping[str, str]
+    versions: Mapping[str, str]
+    problem: str | None = None
 
-    def function(self, function: Any) -> None:
-        """Read a function, with its defaults, annotations and decorators."""
-        super().function(function)
-        function = inspect.unwrap(function)
-        self.parts += [repr(value) for value in _enclosed(function) if isinstance(value, _UNCHANGING)]
-        definition = definition_of(function)
-        if definition is None:
-            self.parts.append(_compiled(function.__code__))
+    @classmethod
+    def of_record(cls, record: Any) -> Self:
+        """Return the code from what a record has of it, which is only data."""
+        if not isinstance(record, Mapping) or record.keys() != {one.name for one in fields(cls)}:
+            return cls("", None, "", {}, {}, "the record does not say what it ran")
+        return cls(**record)
+
+    def differences(self, then: Code) -> list[str]:
+        """Return what is different from the code of an earlier run, by name."""
+        found = [
+            f"{what} was {was or 'not used'} and is {now or 'not used'}"
+            for what, was, now in (
+                ("its name", then.name, self.name),
+                ("its version", then.version, self.version),
+                *(
+                    (name, then.versions.get(name), self.versions.get(name))
+                    for name in _other(self.versions, then.versions)
+                ),
+            )
+            if was != now
+        ]
+        for name in _other(self.modules, then.modules):
+            new, gone = name not in then.modules, name not in self.modules
+            found.append(
+                f"module {name!r}" + (" is new" if new else " is not imported any more" if gone else "")
+            )
+        return found + (["the values that it encloses"] if self.enclosed != then.enclosed else [])
+
+
+def code_of(flow: Flow[..., Any], entrypoint: str | None = None, *, elsewhere: bool = False) -> Code:
+    """Return the code of a flow. Nothing is imported, nothing runs.
+
+    It is the source, as it was loaded, of the module of the flow and of the modules of the user that this
+    imports, directly or not, without comments, docstrings and layout, and the versions of all else. A
+    function that no other code names does not count.
+
+    Args:
+        flow: The flow.
+        entrypoint: Where it was found, as `module:name`.
+        elsewhere: Whether another process runs it, which loads the files as they are now.
+    """
+    reading = _Reading(flow, elsewhere=elsewhere)
+    made = _Made(flow)
+    reading.read({*made.modules, *([entrypoint.partition(":")[0]] if entrypoint else [])}, made.names)
+    version = flow.version if flow.version and not _is_hash_of_file(flow) else None
+    problems = [*made.problems, *reading.problems, *(reading.unclear if version is None else [])]
+    return Code(
+        name=flow.name,
+        version=version,
+        enclosed=made.digest,
+        modules=reading.digests(),
+        versions={"Python": ".".join(map(str, sys.version_info[:2])), **reading.versions},
+        problem=problems[0] if problems else None,
+    )
+
+
+class _Made:
+    """How a flow was made: by its module as it was loaded, or by a call, with values of its own.
+
+    Attributes:
+        modules: The modules of its functions.
+        names: The names that lead to it.
+        digest: Of its functions and their values, where a call has made it; empty otherwise.
+        problems: Why it cannot be compared.
+    """
+
+    def __init__(self, flow: Flow[..., Any]) -> None:
+        self.modules: set[str] = set()
+        self.problems: list[str] = []
+        self._seen: set[int] = set()
+        self.names = {flow.fn.__name__, *flow.fn.__qualname__.split(".")}
+        for function in _chain(flow.fn):
+            self.modules |= {function.__module__, function.__globals__.get("__name__", function.__module__)}
+        home = sys.modules.get(flow.fn.__module__)
+        known = {name for name, value in vars(home).items() if value is flow} if home else set()
+        if not known and home is not None and _at(home, flow.fn.__qualname__) is flow:
+            known = {flow.fn.__qualname__}
+        self.names |= known
+        self.digest = ""
+        if known != {flow.fn.__qualname__}:
+            self.digest = " ".join(sorted(known)) or fingerprint(list(self._parts(flow.fn)))
+
+    def _parts(self, value: Any) -> Iterator[str]:
+        """Yield what a function, and all that it encloses, was made of."""
+        if id(value) in self._seen:
             return
-        decorators = [] if isinstance(definition, ast.Lambda) else definition.decorator_list
-        head = [definition.args, *(one for one in decorators if called(one) not in _OF_PREFECT)]
-        self.read(code_in(function, head))
+        self._seen.add(id(value))
+        if isinstance(value, Flow | Task):
+            yield from self._parts(value.fn)
+        elif isinstance(value, partial):
+            yield from self._parts([value.func, value.args, value.keywords])
+        elif isinstance(value, FunctionType):
+            self.modules |= {value.__module__, value.__globals__.get("__name__", value.__module__)}
+            self.names |= {value.__name__, *value.__qualname__.split(".")}
+            yield value.__qualname__
+            yield _compiled(value.__code__)
+            yield from self._parts([value.__defaults__, value.__kwdefaults__])
+            for cell in value.__closure__ or ():
+                yield from self._parts(_content(cell))
+        elif inspect.ismethod(value):
+            yield from self._parts([value.__func__, value.__self__])
+        elif isinstance(value, BuiltinFunctionType):
+            yield value.__qualname__
+            yield from self._parts(value.__self__)
+        elif isinstance(value, type | ModuleType):
+            self.modules.add(value.__module__ if isinstance(value, type) else value.__name__)
+            yield getattr(value, "__qualname__", value.__name__)
+        elif hasattr(value, "__wrapped__"):
+            yield from self._parts(value.__wrapped__)
+        elif isinstance(value, list | tuple) or (isinstance(value, dict) and all(map(_is_text, value))):
+            yield f"{type(value).__qualname__} of {len(value)}"
+            for part in value.items() if isinstance(value, dict) else value:
+                yield from self._parts(part)
+        else:
+            yield self._value(value)
 
-    def definition(self, value: FunctionType | type) -> None:
-        """Read a function, or a class with its fields and bases."""
-        if isinstance(value, type):
-            module = sys.modules.get(value.__module__)
-            names = vars(module) if module else {}
-            self.read(Code(_class_of(value), names, names.get("__package__")))
-        super().definition(value)
+    def _value(self, value: Any) -> str:
+        try:
+            return fingerprint(value)
+        except LUMEServicesError:
+            self.problems.append(
+                f"it encloses a value that cannot be compared, of type {type(value).__name__}"
+            )
+            return ""
 
-    def read(self, code: Code) -> None:
-        """Take statements, and the definitions of the names in them."""
-        self.parts += [_text(statement) for statement in code.statements]
-        module = sys.modules.get(str(code.names.get("__name__")))
-        for name in sorted({node.id for node in code.nodes() if isinstance(node, ast.Name)}):
-            self._define(module, name)
-        super().read(code)
 
-    def module(self, name: str, members: Collection[str] | None) -> None:
-        """Read a module whole that is imported inside of a function: it may be loaded in one process only.
+class _Reading:
+    """Reads modules of the user, and those that they import."""
 
-        Its members may be modules, too.
+    def __init__(self, flow: Flow[..., Any], *, elsewhere: bool) -> None:
+        self.versions: dict[str, str] = {}
+        self.problems: list[str] = []
+        self.unclear: list[str] = []
+        self._elsewhere = elsewhere
+        self._top = flow.fn.__module__.partition(".")[0]
+        self._others: dict[str, str] = {}
+        self._statements: dict[str, tuple[Statement, ...]] = {}
+        self._files: dict[str, str] = {}
+        self._seen: set[str] = set()
+        self._live: set[int] = set()
+        self._words: set[str] = set()
+        self._all = False
+
+    def read(self, modules: set[str], names: set[str]) -> None:
+        """Read modules, and all code that they come to.
+
+        Args:
+            modules: Where to begin.
+            names: The names that are used there.
         """
-        for one in (name, *(f"{name}.{member}" for member in members or ())):
-            if self._own(one) and one not in self.seen:
-                self.seen.add(one)
-                if code := code_of(one):
-                    self.read(code)
+        self._words |= names
+        for name in sorted(modules):
+            self._module(name, required=True)
+        while self._grow():
+            pass
 
-    def attribute(self, node: ast.Attribute, names: Mapping[str, Any]) -> None:
-        """Follow `module.name`."""
-        self._define(module_at(node.value, names), node.attr)
-        super().attribute(node, names)
+    def digests(self) -> dict[str, str]:
+        """Return the digest of each module by its name."""
+        found = {
+            name: digest_of([one for one in statements if id(one) in self._live])
+            for name, statements in self._statements.items()
+        }
+        return self._others | found
 
-    def _define(self, module: ModuleType | None, name: str) -> None:
-        """Read the statements that give a global name its value, in the module that it comes from."""
-        if module is None or not self._own(module.__name__) or f"{module.__name__}:{name}" in self.seen:
+    def _grow(self) -> bool:
+        """Take what is named by now; return whether there was any."""
+        found = [
+            (name, statement)
+            for name, statements in list(self._statements.items())
+            for statement in statements
+            if id(statement) not in self._live
+            and (self._all or statement.name is None or statement.name in self._words)
+        ]
+        for name, statement in found:
+            self._live.add(id(statement))
+            self._words |= statement.words
+            self._all = self._all or statement.by_any_name
+            self.unclear += [f"{self._files[name]}:{place}" for place in statement.unclear]
+            for imported in statement.imports:
+                self._module(imported)
+            for package in statement.packages:
+                self._package(package)
+            if any(passed in self._statements for passed in statement.passed):
+                self._all = True
+            if statement.what_is_loaded:
+                for loaded in [*sys.modules]:
+                    self._module(loaded, only_own=True)
+        return bool(found)
+
+    def _package(self, name: str) -> None:
+        """Read all modules of a package, if it is one of the user."""
+        self._module(name)
+        if self._is_own(name):
+            package = find_module(name)
+            for inner in modules_in(package) if package else ():
+                self._module(inner)
+
+    def _module(self, name: str, *, required: bool = False, only_own: bool = False) -> None:
+        """Read a module and the packages that it is in."""
+        if LIBRARY.match(name):
+            self.versions["lume-services"] = __version__
             return
-        self.seen.add(f"{module.__name__}:{name}")
-        for statement in _statements(module):
-            if isinstance(statement, ast.ImportFrom):
-                for alias in statement.names:
-                    if alias.name == "*" or name == (alias.asname or alias.name):
-                        origin = name if alias.name == "*" else alias.name
-                        self._define(_origin(statement, module), origin)
-            elif name in _assigned(statement):
-                self.read(Code([statement], vars(module), module.__package__))
+        if name in self._seen or (only_own and name.startswith("__")):
+            return
+        self._seen.add(name)
+        parent = name.rpartition(".")[0]
+        if parent:
+            self._module(parent, only_own=only_own)
+            if not self._is_own(parent) and not LIBRARY.match(parent):
+                return  # a part of a distribution, or not there
+        module = find_module(name)
+        if module is not None:
+            top = name.partition(".")[0]
+            versions = None if top in (self._top, "lume_services") else versions_of(module)
+            if versions is None and (module.file or not only_own):
+                self._read(module)
+            elif versions is not None and not only_own:
+                self.versions |= versions
+        elif required:
+            self.problems.append(f"its module {name!r} is in no file")
+        elif not parent and not only_own:
+            self._others[name] = _MISSING
 
-    def _own(self, module: str) -> bool:
-        return module.partition(".")[0] == self.package and not LIBRARY.match(module)
+    def _is_own(self, name: str) -> bool:
+        return name in self._statements or name in self._others
+
+    def _read(self, module: Module) -> None:
+        if module.file is None:
+            if module.folders:
+                self._others[module.name] = "a folder"
+            else:
+                self.problems.append(
+                    f"its module {module.name!r} is in no file; it was made in a console or notebook"
+                )
+            return
+        try:
+            if module.file.endswith(_SOURCE):
+                self._files[module.name] = module.file
+                self._statements[module.name] = self._loaded(module, module.file)
+            else:
+                with Path(module.file).open("rb") as file:
+                    self._others[module.name] = file_digest(file, "sha256").hexdigest()
+                if module.name in sys.modules and not as_loaded(module.name, module.file):
+                    self.problems.append(_edited(module.file))
+        except (OSError, SyntaxError, ValueError, RecursionError) as error:
+            self.problems.append(f"the source of module {module.name!r} cannot be read: {error}")
+
+    def _loaded(self, module: Module, file: str) -> tuple[Statement, ...]:
+        """Return the statements of a module as they were loaded; as they are, where it is not loaded yet."""
+        loaded = sys.modules.get(module.name)
+        state = state_of(file)
+        if loaded is None:
+            return read_source(file, state, module.name, module.package)
+        known = _known.get(loaded)
+        if known is None or known.sought is not sought(module.name):
+            statements = read_source(file, state, module.name, module.package)
+            if not as_loaded(module.name, file):
+                self.problems.append(_edited(file))
+                return statements
+            known = _known[loaded] = _Known(statements, state, sought(module.name))
+        elif self._elsewhere and state != known.state:
+            now = read_source(file, state, module.name, module.package)
+            if digest_of(now) != digest_of(known.statements):
+                self.problems.append(_edited(file))
+        return known.statements
 
 
-def _origin(statement: ast.ImportFrom, importer: ModuleType) -> ModuleType | None:
-    """Return the module that a statement imports from."""
-    with suppress(ImportError):
-        name = resolve_name("." * statement.level + (statement.module or ""), importer.__package__)
-        return sys.modules.get(name)
-    return None
+@dataclass(frozen=True)
+class _Known:
+    """A module as it was loaded."""
+
+    statements: tuple[Statement, ...]
+    state: State
+    sought: Sought | None
 
 
-def _text(node: Any) -> str:
-    """Return a syntax tree as text. That of `ast.dump` is another one with every version of Python."""
-    if isinstance(node, ast.AST):
-        fields = (f"{name}={_text(part)}" for name, part in ast.iter_fields(node) if part not in (None, []))
-        return f"{type(node).__name__}({', '.join(fields)})"
-    return f"[{', '.join(map(_text, node))}]" if isinstance(node, list) else repr(node)
+_known: WeakKeyDictionary[ModuleType, _Known] = WeakKeyDictionary()
+
+
+def _edited(file: str) -> str:
+    return f"{file} may have changed after this process had loaded it. Start the process again"
+
+
+def _other(now: Mapping[str, str], then: Mapping[str, str]) -> list[str]:
+    return sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
+
+
+def _chain(function: Any) -> Iterator[FunctionType]:
+    """Yield a function and those that it wraps."""
+    seen = set()
+    while function is not None and id(function) not in seen:
+        seen.add(id(function))
+        if isinstance(function, FunctionType):
+            yield function
+        function = getattr(function, "__wrapped__", None)
+
+
+def _at(owner: Any, path: str) -> Any:
+    for name in path.split("."):
+        owner = getattr(owner, "__dict__", {}).get(name)
+    return owner
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # a name that is given its value later
+        return None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _compiled(code: CodeType) -> str:
-    """Return the code of a function without source, which is another one with every version of Python."""
-    constants = [
-        _compiled(constant) if isinstance(constant, CodeType) else repr(constant)
-        for constant in code.co_consts
-        if isinstance(constant, (*_UNCHANGING, CodeType))
-    ]
+    """Return what tells two functions of one place apart, as those that `lambda` makes."""
+    constants = [_compiled(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts]
     return repr((code.co_code, code.co_names, constants))
 
 
-def _class_of(value: type) -> list[ast.stmt]:
-    """Return how a class is defined; nothing if its source cannot be read."""
+def _is_hash_of_file(flow: Flow[..., Any]) -> bool:
+    """Return whether the version of a flow is the one that Prefect gives where the user gives none."""
     try:
-        return ast.parse(textwrap.dedent(inspect.getsource(value))).body
-    except (OSError, TypeError, SyntaxError):
-        return []
-
-
-def _enclosed(function: Any) -> Iterator[Any]:
-    for cell in function.__closure__ or ():
-        with suppress(ValueError):  # a name that is given its value later
-            yield cell.cell_contents
-
-
-@lru_cache(maxsize=256)
-def _statements(module: ModuleType) -> list[ast.stmt]:
-    """Return the statements of a module that run where it is imported."""
-    try:
-        body = ast.parse(inspect.getsource(module)).body
-    except (OSError, TypeError, SyntaxError):
-        return []
-    return [statement for statement in body if not _is_program(statement)]
-
-
-def _is_program(statement: ast.stmt) -> bool:
-    """Return whether this is `if __name__ == "__main__":`."""
-    return isinstance(statement, ast.If) and "__name__" in _names_in(statement.test)
-
-
-def _assigned(statement: ast.stmt) -> set[str]:
-    """Return the names that a statement gives a value; functions and classes are read for themselves."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return set()
-    if isinstance(statement, ast.Assign):  # `table["a"] = 1` too
-        return set().union(*map(_names_in, statement.targets))
-    if isinstance(statement, ast.AnnAssign | ast.AugAssign):
-        return _names_in(statement.target)
-    stored = (node for node in ast.walk(statement) if isinstance(node, ast.Name))
-    return {node.id for node in stored if isinstance(node.ctx, ast.Store)}
-
-
-def _names_in(node: ast.AST) -> set[str]:
-    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+        return flow.version == file_hash(inspect.getsourcefile(inspect.unwrap(flow.fn)) or "")
+    except (OSError, TypeError):
+        return False

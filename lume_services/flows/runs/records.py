@@ -77,7 +77,7 @@ class StepRecord:
         step: The name of the step.
         flow: The name of its flow.
         state: How it ended.
-        code: The fingerprint of the code of its flow.
+        code: The code of its flow: the fields of `Code`.
         inputs: The fingerprints of its parameters by name; None if one has none.
         parents: The ids of the records of the steps that gave it values, by step.
         began: When it began.
@@ -96,7 +96,7 @@ class StepRecord:
     step: str
     flow: str
     state: Literal["completed", "failed"]
-    code: str
+    code: Mapping[str, Any]
     inputs: Mapping[str, str] | None
     parents: Mapping[str, str]
     began: AwareDatetime

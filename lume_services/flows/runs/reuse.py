@@ -8,6 +8,7 @@ from typing import Any
 
 from lume_services.errors import LUMEServicesError
 from lume_services.files import load_reference
+from lume_services.flows.runs.code import Code
 from lume_services.flows.runs.identity import Identity
 from lume_services.flows.runs.records import RunRecords, StepRecord
 from lume_services.results import load_result
@@ -60,13 +61,11 @@ class EarlierSteps:
         if identity.step in self._again:
             return Decision(None, self._again[identity.step], anew=True)
         earlier = self._steps.get(identity.step, [])
-        if not earlier:
-            return Decision(None, "it has not run before")
         completed = [step for step in earlier if step.state == "completed"]
         if not completed:
-            return Decision(None, "it failed before")
-        if identity.inputs is None:
-            return Decision(None, identity.problem or "", anew=True)
+            return Decision(None, "it failed before" if earlier else "it has not run before")
+        if identity.problem is not None:
+            return Decision(None, identity.problem, anew=True)
         for step in completed:
             if not _differences(identity, step):
                 return self._usable(step, tasks)
@@ -97,8 +96,11 @@ def _differences(identity: Identity, step: StepRecord) -> list[str]:
     found += [
         f"its parameter {name!r} has changed" for name in now if name in then and now[name] != then[name]
     ]
-    if identity.code != step.code:
-        found.append("the code of its flow has changed")
+    code = Code.of_record(step.code)
+    if code.problem is not None:
+        found.append(f"its code was not certain before: {code.problem}")
+    elif changed := identity.code.differences(code):
+        found.append(f"the code of its flow has changed: {', '.join(changed)}")
     return sorted(found)
 
 

@@ -42,6 +42,7 @@ class ChunkRunner:
 
     Raises:
         SpecError: The spec cannot run here.
+        BackendError: The code is not that with which the scan was begun.
     """
 
     def __init__(self, job: Job) -> None:
@@ -49,6 +50,7 @@ class ChunkRunner:
         self._folder = Path(job.folder) if job.folder else None
         with importable_from(self._folder):
             self._checked = check_spec(job.spec)
+            job.check_code(self._checked)
         self._plan = Plan.from_spec(self._checked.spec)
         self._order = list(TopologicalSorter(self._plan.parents).static_order())
         self._direct = {
@@ -88,6 +90,7 @@ class ChunkRunner:
         size = 0
 
         def store() -> None:
+            self._job.check_code(self._checked)  # modules may be loaded late
             outcomes = self._store.insert(list(waiting.values()), provenance)
             tell(_progress(chunk.number, dict(zip(waiting, outcomes, strict=True))))
             waiting.clear()

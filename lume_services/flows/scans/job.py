@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
+from uuid import uuid4
 
-from lume_services.errors import NotAFlowError, Problem, SpecError
+from lume_services.errors import BackendError, NotAFlowError, Problem, SpecError
 from lume_services.flows.check import CheckedSpec
-from lume_services.flows.runs.identity import code_fingerprint
+from lume_services.flows.runs.code import Code, code_of
 from lume_services.flows.scans.points import Point
 from lume_services.flows.scans.typed import step_and_parameter
 from lume_services.flows.travel import portable
@@ -29,6 +30,8 @@ class Job:
         parameters: The values for all points, by step and parameter.
         keys: The parameters that differ from point to point, as `track.k1`.
         scan_id: The fingerprint of the spec, of the values for all points, and of the code of the flows.
+        code: The digests of the modules of the user that the flow of each step comes to, by step.
+        problem: Why this scan takes no point of an earlier one: it is not certain what code runs.
         collection: Where the results are stored.
         failed: Where the points that failed are stored.
     """
@@ -38,6 +41,8 @@ class Job:
     parameters: Values
     keys: tuple[str, ...]
     scan_id: str
+    code: Mapping[str, Mapping[str, str]]
+    problem: str | None
     collection: str
     failed: str
 
@@ -64,17 +69,39 @@ class Job:
                 f"the collection {collection!r} would begin with {INTERNAL!r}, as the records of runs do."
             )
             raise SpecError("the scan cannot be stored", [Problem(message, remedy="Give it another name.")])
-        code = {step: code_fingerprint(flow) for step, flow in checked.flows.items()}
-        shared = {"spec": checked.spec.model_dump(), "parameters": dict(parameters), "code": code}
+        code = codes_of(checked)
+        problem = next((f"step {name!r}: {one.problem}" for name, one in code.items() if one.problem), None)
+        shared = {
+            "spec": checked.spec.model_dump(),
+            "parameters": dict(parameters),
+            "code": {name: vars(one) for name, one in code.items()},
+            "only": uuid4().hex if problem else "",
+        }
         return cls(
             spec=_portable(checked),
             folder=str(checked.document.folder) if checked.document.folder else None,
             parameters=parameters,
             keys=tuple(keys),
             scan_id=fingerprint(shared),
+            code={name: one.modules for name, one in code.items()},
+            problem=problem,
             collection=collection,
             failed=f"{collection}.failed",
         )
+
+    def check_code(self, checked: CheckedSpec) -> None:
+        """Check that this process runs the code that the scan was begun with.
+
+        Raises:
+            BackendError: A module of the user is another one here, or has been edited meanwhile.
+        """
+        for name, code in codes_of(checked).items():
+            begun = replace(code, modules=self.code[name])
+            if changed := code.differences(begun):
+                raise BackendError(
+                    f"the code of step {name!r} has changed since the scan was begun: {', '.join(changed)}.",
+                    remedy="Begin the scan again: it takes the points of this code that are stored.",
+                )
 
     def inputs(self, point: Point) -> dict[str, dict[str, Any]]:
         """Return the values of a point by step and parameter."""
@@ -135,6 +162,14 @@ class Progress:
     stored: Sequence[int] = ()
     failed: Sequence[FailedPoint] = field(default_factory=tuple)
     rate: float | None = None
+
+
+def codes_of(checked: CheckedSpec) -> dict[str, Code]:
+    """Return the code of each step, as the files are now: points run in processes that load them."""
+    steps = {step.step: step for step in checked.spec.composing_flows}
+    return {
+        name: code_of(flow, steps[name].entrypoint, elsewhere=True) for name, flow in checked.flows.items()
+    }
 
 
 def to_text(item: Job | Chunk | Progress) -> str:

@@ -1,0 +1,142 @@
+"""What the files of modules were when they were loaded.
+
+Python does not remember it, and after an edit the file is no longer what runs. Whoever tells what code has
+given a value has to know. The watch begins when `lume_services` is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import cache_from_source
+from types import ModuleType
+
+State = tuple[int, int, int, int]
+"""Of a file: times of modification and change in nanoseconds, size, number. An edit changes it."""
+
+_PROCESS = os.getpid()  # a process that is forked has the modules of this one
+_TICK = 0.01  # the kernel counts the start of processes in these; Python takes longer to read its first file
+_PLACES = ("site-packages", "dist-packages", sysconfig.get_path("stdlib"))
+
+
+def state_of(file: str) -> State:
+    """Return the state of a file.
+
+    Raises:
+        OSError: It is not there.
+    """
+    found = os.stat(file)  # noqa: PTH116 - this is called at every import
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+
+
+@dataclass(frozen=True)
+class Sought:
+    """That a module was looked for, which Python does right before it loads it.
+
+    Attributes:
+        time: When, by the clock that stamps files.
+        file: The file that it will be loaded from; None in folders of installed packages and elsewhere.
+        state: The state of that file.
+    """
+
+    time: int
+    file: str | None = None
+    state: State | None = None
+
+
+class _Watch:
+    """A finder of modules that finds none, but takes note of what is looked for."""
+
+    def __init__(self) -> None:
+        self.sought: dict[str, Sought] = {}
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> None:
+        """Take note of a module that is about to be loaded."""
+        del target
+        now = _now()
+        file = _file_of(name.rpartition(".")[2], sys.path if path is None else path)
+        if file is None:
+            self.sought[name] = Sought(now)
+            return
+        state = state_of(file)
+        # Python takes bytecode for that of its file by the full second and the size. An edit that leaves
+        # both as they were would never be loaded.
+        if bytecode_may_be_older(file, state):
+            with suppress(OSError):
+                os.unlink(cache_from_source(file))  # noqa: PTH108
+        self.sought[name] = Sought(now, file, state)
+
+
+_watch = _Watch()
+
+
+def watch() -> None:
+    """Begin to take note of the modules that are loaded."""
+    if _watch not in sys.meta_path:
+        sys.meta_path.insert(0, _watch)
+
+
+def sought(name: str) -> Sought | None:
+    """Return when a module was last looked for; None if that was before the watch began."""
+    return _watch.sought.get(name)
+
+
+def as_loaded(name: str, file: str) -> bool:
+    """Return whether a file is certainly the one that a module was loaded from, and unchanged.
+
+    Raises:
+        OSError: The file is not there.
+    """
+    state = state_of(file)
+    found = sought(name)
+    if found is not None and found.file == file:
+        return found.state == state
+    since = _process_start() if found is None else found.time
+    return state[1] < since and not bytecode_may_be_older(file, state)
+
+
+def bytecode_may_be_older(file: str, state: State) -> bool:
+    """Return whether a file may have been edited after its bytecode was written."""
+    try:
+        return state_of(cache_from_source(file))[0] <= state[1]
+    except (OSError, NotImplementedError):
+        return False
+
+
+def _file_of(name: str, folders: Iterable[str]) -> str | None:
+    for folder in folders:
+        if any(place in folder for place in _PLACES):
+            continue
+        for file in (f"{folder or os.getcwd()}/{name}/__init__.py", f"{folder or os.getcwd()}/{name}.py"):  # noqa: PTH109
+            if os.path.isfile(file):  # noqa: PTH113
+                return file
+    return None
+
+
+def _now() -> int:
+    # On Linux files are stamped by a clock of their own, which is some milliseconds late.
+    clock = getattr(time, "CLOCK_REALTIME_COARSE", None)
+    return time.time_ns() if clock is None else time.clock_gettime_ns(clock)
+
+
+@cache
+def _process_start() -> int:
+    """Return a time before this process loaded any module; 0 where none is known."""
+    import psutil
+
+    try:
+        began = psutil.Process(_PROCESS).create_time()
+    except psutil.Error:
+        return 0
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)
+    if boottime is not None:  # Linux: the time since it was booted is exact, when that was is not
+        began += time.time() - time.clock_gettime(boottime) - psutil.boot_time()
+    return int((began + _TICK) * 1e9)

@@ -1,0 +1,343 @@
+"""What counts as the code of a flow: whatever may change what it gives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module, reload
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from edits_of_code import EDITS, NOT, Edit
+from prefect import flow
+
+from lume_services.flows.runs.code import Code, code_of
+
+ENTRYPOINT = "step:step"
+
+
+class Modules:
+    """Modules in a folder, which can be edited and loaded again."""
+
+    def __init__(self, folder: Path, files: Mapping[str, str]) -> None:
+        self.folder = folder
+        for name, text in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text)
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        path = self.folder / file
+        text = path.read_text()
+        assert text.count(old) == 1, f"{old!r} is {text.count(old)} times in {text}"
+        path.write_text(text.replace(old, new))
+
+    def flow(self) -> Any:
+        self.forget()
+        return import_module("step").step
+
+    def code(self) -> Code:
+        return code_of(self.flow(), ENTRYPOINT)
+
+    def forget(self) -> None:
+        tops = {path.stem for path in self.folder.iterdir()}
+        for name in [name for name in sys.modules if name.partition(".")[0] in tops]:
+            del sys.modules[name]
+
+
+@pytest.fixture
+def modules(tmp_path, monkeypatch) -> Iterator[Callable[..., Modules]]:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    made = []
+
+    def make(files: Mapping[str, str]) -> Modules:
+        made.append(Modules(tmp_path, files))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.forget()
+
+
+def step(*lines: str, before: str = "", **others: str) -> dict[str, str]:
+    body = "\n".join(f"    {line}" for line in lines)
+    return {"step.py": f"from prefect import flow\n{before}\n@flow\ndef step():\n{body}\n", **others}
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.name)
+def test_a_step_runs_again_if_what_it_gives_may_have_changed(modules, edit: Edit, lume_context):
+    """Nobody has to believe the table: after the edits of the first part, the flow returns something else."""
+    run = lume_context.scheduling_service().run_and_return
+    found = modules(edit.files())
+    before, gave = found.code(), repr(run(found.flow()))
+    assert found.code().differences(before) == []
+    found.edit(edit.file, edit.old, edit.new)
+    after, gives = found.code(), repr(run(found.flow()))
+    assert (gives == gave) == (edit in NOT)
+    assert bool(after.differences(before)) == edit.again
+    assert before.problem is None
+    assert after.problem is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "before", "what"),
+    [
+        (
+            ["return import_module(NAME).K"],
+            "from importlib import import_module\nNAME = 'too' + 'ls'",
+            "import_module",
+        ),
+        (["return list(map(import_module, ['tools']))"], "from importlib import import_module", "as a value"),
+        (["return load('tools').K"], "from importlib import import_module as load", "under another name"),
+        (["exec(TEXT)", "return 1"], "TEXT = str()", r"exec\(\)"),
+        (["return eval(TEXT)"], "TEXT = str(1)", r"eval\(\)"),
+        (["import runpy", "return runpy.run_path('x.py')"], "", "run_path"),
+    ],
+    ids=["name", "map", "alias", "exec", "eval", "run_path"],
+)
+def test_code_that_no_reading_can_follow_is_not_certain(modules, lines, before, what):
+    found = modules(step(*lines, before=before, **{"tools.py": "K = 1\n"}))
+    assert found.code().problem is not None
+    assert what.replace("\\", "") in str(found.code().problem)
+    assert f"{found.folder / 'step.py'}:" in str(found.code().problem)
+    found.edit("step.py", "@flow", "@flow(version='1')")
+    assert found.code().problem is None  # the user's own word
+
+
+def test_differences_name_what_changed(modules):
+    files = step(
+        "return GAIN",
+        before="from kit.tools import GAIN",
+        **{"kit/__init__.py": "", "kit/tools.py": "GAIN = 1\n"},
+    )
+    found = modules(files)
+    before = found.code()
+    found.edit("kit/tools.py", "1", "2")
+    assert found.code().differences(before) == ["module 'kit.tools'"]
+    found.edit("step.py", "from kit.tools import GAIN", "GAIN = 1")
+    gone = "module 'kit{}' is not imported any more"
+    assert found.code().differences(before) == [gone.format(""), gone.format(".tools"), "module 'step'"]
+
+
+def test_the_version_counts_where_the_user_gives_one(modules):
+    found = modules(step("return 1")).flow()
+    versions = [
+        code_of(found.with_options(version=version), ENTRYPOINT).version for version in ("1", "2", None)
+    ]
+    assert versions == ["1", "2", None]
+
+
+# what is installed ----------------------------------------------------------------------------------
+
+
+class Installed:
+    """A distribution in a folder where modules are found."""
+
+    def __init__(self, folder: Path, name: str = "OtherLab", **more: str) -> None:
+        self.folder = folder
+        (folder / "otherlab.py").write_text("gain = 1\n")
+        self.info = folder / f"{name}-1.0.dist-info"
+        self.info.mkdir()
+        (self.info / "RECORD").write_text("otherlab.py,,\n")
+        self.version("1.0")
+        for file, text in more.items():
+            (self.info / file.replace("__", ".")).write_text(text)
+
+    def version(self, version: str) -> None:
+        (self.info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: OtherLab\nVersion: {version}\n\nText\n"
+        )
+
+    def forget(self) -> None:
+        from lume_services.flows.runs.modules import _versions
+
+        _versions.cache_clear()
+
+
+def test_of_what_is_installed_the_version_counts(modules, tmp_path):
+    other = Installed(tmp_path)
+    found = modules(step("return gain", before="from otherlab import gain"))
+    before = found.code()
+    assert before.versions["OtherLab"] == "1.0"
+    assert set(before.modules) == {"step"}
+    other.version("1.1")
+    other.forget()
+    assert found.code().differences(before) == ["OtherLab was 1.0 and is 1.1"]
+
+
+def test_what_was_installed_from_a_folder_is_code_of_the_user(modules, tmp_path):
+    Installed(tmp_path, direct_url__json='{"url": "file:///home/me/otherlab", "dir_info": {}}')
+    found = modules(step("return gain", before="from otherlab import gain"))
+    assert set(found.code().modules) == {"step", "otherlab"}
+
+
+def test_what_conda_has_installed_was_not_made_by_the_user(modules, tmp_path):
+    Installed(
+        tmp_path, direct_url__json='{"url": "file:///home/conda/work", "dir_info": {}}', INSTALLER="conda\n"
+    )
+    found = modules(step("return gain", before="from otherlab import gain"))
+    assert found.code().versions["OtherLab"] == "1.0"
+
+
+def test_python_and_what_distributions_require_count(modules):
+    versions = modules(step("return 1", before="import scipy")).code().versions
+    assert versions["Python"] == f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert versions["numpy"] == np.__version__
+    assert versions.keys() >= {"prefect", "scipy"}
+
+
+def test_an_optional_module_that_appears_counts(modules):
+    found = modules(
+        step("return GAIN", before="try:\n    from extra import GAIN\nexcept ImportError:\n    GAIN = 1")
+    )
+    before = found.code()
+    (found.folder / "extra.py").write_text("GAIN = 2\n")
+    assert found.code().differences(before) == ["module 'extra'"]
+
+
+# what was loaded ------------------------------------------------------------------------------------
+
+
+def test_a_module_counts_as_it_was_loaded(modules):
+    """The old code runs on in this process; another one, which loads the new code, has to see that."""
+    found = modules(step("return GAIN", before="from tools import GAIN", **{"tools.py": "GAIN = 1\n"}))
+    loaded = found.flow()
+    before = code_of(loaded, ENTRYPOINT)
+    found.edit("tools.py", "1", "2")
+    assert code_of(loaded, ENTRYPOINT) == before
+    assert before.problem is None
+    assert found.code().differences(before) == ["module 'tools'"]
+
+
+def test_a_module_that_was_edited_before_it_was_looked_at_is_not_certain(modules):
+    found = modules(step("return GAIN", before="from tools import GAIN", **{"tools.py": "GAIN = 1\n"}))
+    loaded = found.flow()
+    found.edit("tools.py", "1", "2")
+    assert f"{found.folder / 'tools.py'} may have changed" in str(code_of(loaded, ENTRYPOINT).problem)
+    reload(sys.modules["tools"])
+    assert code_of(loaded, ENTRYPOINT).problem is None
+
+
+def test_what_another_process_runs_is_what_the_files_say_now(modules):
+    found = modules(step("return GAIN", before="from tools import GAIN", **{"tools.py": "GAIN = 1\n"}))
+    loaded = found.flow()
+    assert code_of(loaded, ENTRYPOINT, elsewhere=True).problem is None
+    found.edit("tools.py", "1", "1  # tesla")
+    assert code_of(loaded, ENTRYPOINT, elsewhere=True).problem is None
+    found.edit("tools.py", "1", "2")
+    assert "may have changed" in str(code_of(loaded, ENTRYPOINT, elsewhere=True).problem)
+
+
+def test_bytecode_of_an_edit_within_the_same_second_is_not_loaded(modules, monkeypatch):
+    """Python compares the full second and the size: it would load the old code, under the name of the new."""
+    found = modules(step("return GAIN", before="from tools import GAIN", **{"tools.py": "GAIN = 1\n"}))
+    tools = found.folder / "tools.py"
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    os.utime(tools, (1e9, 1e9))
+    assert found.flow().fn() == 1
+    assert list(found.folder.glob("__pycache__/tools.*"))
+    found.edit("tools.py", "1", "2")
+    os.utime(tools, (1e9, 1e9))
+    assert found.flow().fn() == 2
+
+
+def test_modules_may_have_been_loaded_or_not(modules):
+    found = modules(step("import tools", "return tools.GAIN", **{"tools.py": "GAIN = 1\n"}))
+    before = found.code()
+    assert "tools" not in sys.modules
+    import_module("tools")
+    assert code_of(sys.modules["step"].step, ENTRYPOINT) == before
+
+
+def test_what_changes_as_the_flow_runs_is_no_code(modules):
+    found = modules(step("K.append(1)", "return K", before="K = []"))
+    before = found.code()
+    loaded = sys.modules["step"].step
+    loaded.fn()
+    assert code_of(loaded, ENTRYPOINT) == before
+
+
+@pytest.mark.parametrize("seed", ["1", "2"])
+def test_it_is_the_same_in_another_process(modules, seed):
+    found = modules(step("return {'a', 'b'}", before="import tools", **{"tools.py": "GAIN = {'a', 'b'}\n"}))
+    program = (
+        "import lume_services\nfrom step import step\nfrom lume_services.flows.runs.code import code_of\n"
+        f"print(code_of(step, {ENTRYPOINT!r}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", program],
+        env={**os.environ, "PYTHONPATH": f"{found.folder}:{Path.cwd()}", "PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str(found.code())
+
+
+@pytest.mark.parametrize("first", ["import lume_services\n", ""], ids=["watched", "loaded before"])
+def test_a_script_knows_what_it_was_started_from(tmp_path, first):
+    (tmp_path / "script.py").write_text(
+        f"{first}from prefect import flow\n\n@flow\ndef step():\n    return 1\n\n"
+        "from lume_services.flows.runs.code import code_of\nprint(code_of(step).problem)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")],
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "None"
+
+
+def test_a_flow_of_a_console_is_not_certain():
+    program = "from prefect import flow\nfrom lume_services.flows.runs.code import code_of\n"
+    program += "@flow\ndef step():\n    return 1\nprint(code_of(step).problem)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "'__main__' is in no file" in done.stdout
+
+
+# flows that a call has made -------------------------------------------------------------------------
+
+
+def closure(constant: Any, function: Callable[[int], int] = abs) -> Any:
+    @flow
+    def enclosing(x: int = 0) -> Any:
+        return constant, function(x)
+
+    return enclosing
+
+
+@pytest.mark.parametrize(
+    "constants",
+    [(1, 2, 1.0, True, "1", b"1", None), ([1], [2], (1,)), ({"a": 1}, {"a": 2}), ({1}, {2}), ((), [])],
+    ids=str,
+)
+def test_enclosed_values_count(constants):
+    codes = [code_of(closure(constant)) for constant in constants]
+    assert {code.problem for code in codes} == {None}
+    assert len({code.enclosed for code in codes}) == len(constants)
+    assert code_of(closure(constants[0])) == codes[0]
+
+
+def test_enclosed_functions_count():
+    found = [lambda x: x + 1, lambda x: x + 2, lambda x: x - 1]
+    assert len({code_of(closure(0, function)).enclosed for function in found}) == 3
+
+
+def test_an_enclosed_value_that_cannot_be_compared_is_not_certain():
+    assert "encloses a value that cannot be compared, of type object" in str(
+        code_of(closure(object())).problem
+    )
+
+
+def test_flows_of_one_factory_are_told_apart_by_their_names(modules):
+    made = "def make(k):\n    @flow\n    def step():\n        return k\n    return step\n"
+    made += "one = make([1])\nstep = make([2])\n"
+    found = modules({"step.py": f"from prefect import flow\n{made}"})
+    loaded = found.flow()
+    other = code_of(sys.modules["step"].one, "step:one")
+    assert code_of(loaded, ENTRYPOINT).differences(other) == ["the values that it encloses"]
