@@ -54,8 +54,9 @@ def _plan_and_status(path: Path | None, run_id: str | None) -> tuple[Plan, Mappi
             raise typer.BadParameter("Give a SPEC, or --run.")
         return Plan.from_spec(load_spec(path)), None
     from lume_services.flows.runs.records import RunRecords
+    from lume_services.flows.runs.spec_key import SpecKey
     from lume_services.flows.runs.status import status_of
 
     records = RunRecords()
-    found = records.run(run_id, load_spec(path).name if path else None)
+    found = records.run(run_id, SpecKey.of(load_spec(path), path) if path else None)
     return Plan.from_spec(load_spec(found.spec)), status_of(found, records)

@@ -14,6 +14,7 @@ from lume_services.cli.output import JSONFlag, confirm, echo, print_json
 if TYPE_CHECKING:
     from lume_services.flows.runs.records import RunRecord, RunRecords
     from lume_services.flows.runs.rerun import Rerun
+    from lume_services.flows.runs.spec_key import SpecKey
 
 
 def rerun(
@@ -47,7 +48,7 @@ def rerun(
 
     records = RunRecords()
     composed = FlowOfFlows.from_yaml(spec) if spec else None
-    run = _run(name, records, composed.spec.name if composed else None)
+    run = _run(name, records, composed.spec_key if composed else None)
     trusted = composed is None and (yes or _may_run(run))
     plan = composed.plan if composed else Plan.from_spec(load_spec(run.spec))
     with Progress(plan, quiet=as_json) as progress:
@@ -59,7 +60,7 @@ def rerun(
         raise typer.Exit(1)
 
 
-def _run(name: str, records: RunRecords, of_spec: str | None) -> RunRecord:
+def _run(name: str, records: RunRecords, of_spec: SpecKey | None) -> RunRecord:
     """Return the run, or the one that made the result."""
     from lume_services.cli.selection import one
     from lume_services.errors import ResultNotFoundError, RunNotFoundError

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from graphlib import TopologicalSorter
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
@@ -84,16 +85,25 @@ class Execution:
         backend: Runs the steps.
         observer: Is told what happens to the steps.
         request: What is asked of the run.
+        ended: The ids of the steps that ended in earlier attempts of this run; takes those of this one.
     """
 
     def __init__(
-        self, checked: CheckedSpec, plan: Plan, backend: Backend, observer: Observer, request: RunRequest
+        self,
+        checked: CheckedSpec,
+        plan: Plan,
+        backend: Backend,
+        observer: Observer,
+        request: RunRequest,
+        *,
+        ended: set[str],
     ) -> None:
         self._checked = checked
         self._plan = plan
         self._backend = backend
         self._observer = observer
         self._request = request
+        self._ended = ended
         self._parents = request.part_of(plan)
         self._records = RunRecords()
         self._events: dict[str, StepEvent] = {}
@@ -147,7 +157,7 @@ class Execution:
             self._records.begin(self._run_record())
             resumes = self._request.root is not None or context.flow_run.run_count > 1
             earlier = self._records.steps(self._root) if resumes else []
-            self._earlier = EarlierSteps(self._records, earlier, self._request.again)
+            self._earlier = EarlierSteps(self._records, earlier, self._request.again, self._ended)
             yield
 
     def _run_record(self) -> RunRecord:
@@ -159,6 +169,7 @@ class Execution:
             project_name=spec.project_name,
             spec=document.data,
             folder=str(document.folder) if document.folder else None,
+            file=str(Path(document.source).resolve()) if document.source else None,
             parameters={
                 step: self._without_secrets(step, values) for step, values in self._request.parameters.items()
             },
@@ -280,6 +291,7 @@ class Execution:
             value=step.value,
         )
         self._records.end(record)
+        self._ended.add(record.id)
         step.record_id = record.id
 
     def _code(self, name: str) -> Code:

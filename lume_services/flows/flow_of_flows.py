@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from prefect.schedules import Schedule
 
     from lume_services.flows.check import CheckedSpec
+    from lume_services.flows.runs.spec_key import SpecKey
     from lume_services.flows.scans.axes import Over
     from lume_services.flows.scans.scan import Scan
     from lume_services.flows.signature import Signature
@@ -97,6 +98,13 @@ class FlowOfFlows:
         """The parameters and the return type of every step's flow."""
         return self._checked.signatures
 
+    @property
+    def spec_key(self) -> SpecKey:
+        """What the spec is known by, where its latest run is looked for."""
+        from lume_services.flows.runs.spec_key import SpecKey
+
+        return SpecKey.of(self.spec, self._checked.document.source)
+
     def check(self, parameters: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         """Check that a run with these values can start.
 
@@ -134,7 +142,8 @@ class FlowOfFlows:
             parameters: Values by step and parameter; they replace those of the spec, and those of the run
                 that is resumed.
             on_step: Is called with what happens to the steps, in a thread of the run.
-            resume: The id of an earlier run, the beginning of it, or `latest`.
+            resume: The id of an earlier run, the beginning of it, or `latest`: the last run of this spec, in
+                this file.
             from_step: Run this step and all that depend on it again; resumes the latest run, unless `resume`
                 names another.
             only: Run only this step, with what an earlier run of its parents gave; resumes likewise.
@@ -164,6 +173,7 @@ class FlowOfFlows:
         self.check(request.parameters)
         backend = current_context().scheduling_backend()
         events: dict[str, StepEvent] = {}
+        ended: set[str] = set()
 
         def observe(event: StepEvent) -> None:
             events[event.step] = event
@@ -171,7 +181,8 @@ class FlowOfFlows:
                 on_step(event)
 
         def run_steps(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-            return Execution(self._checked, self.plan, backend, observe, request).run(values)
+            execution = Execution(self._checked, self.plan, backend, observe, request, ended=ended)
+            return execution.run(values)
 
         form = InputForm(self._checked)
         flow = parent_flow(self.spec.name, form, run_steps).with_options(retries=retries)
@@ -202,7 +213,8 @@ class FlowOfFlows:
         def run_steps(values: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             backend = current_context().scheduling_backend()
             request = RunRequest(values)
-            return Execution(checked, self.plan, backend, lambda _: None, request).run(values)
+            execution = Execution(checked, self.plan, backend, lambda _: None, request, ended=set())
+            return execution.run(values)
 
         return TravellingFlow(
             parent_function(InputForm(checked), run_steps),
@@ -310,7 +322,7 @@ class FlowOfFlows:
             return parameters, None
         from lume_services.flows.runs.records import RunRecords
 
-        resumed = RunRecords().run(resume, self.spec.name)
+        resumed = RunRecords().run(resume, self.spec_key)
         before = resumed.parameters or {}
         merged = {
             step: {**before.get(step, {}), **parameters.get(step, {})}

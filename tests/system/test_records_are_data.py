@@ -78,7 +78,7 @@ def forged(folder: Path) -> list[tuple[str, dict[str, Any]]]:
         step="double",
         flow="double",
         state="completed",
-        code="",
+        code={},
         inputs={},
         parents={},
         began=began,

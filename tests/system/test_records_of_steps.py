@@ -74,7 +74,7 @@ def record(**values: Any) -> StepRecord:
         step="step",
         flow="step",
         state="completed",
-        code="code",
+        code={"name": "flow"},
         inputs={},
         parents={},
         began=datetime.now(UTC),

@@ -233,3 +233,64 @@ def test_secrets_are_in_no_record(lume_context):
 def test_the_records_of_runs_are_no_results(changing, lume_context):
     changing.run()
     assert lume_context.results_db_service().collections() == []
+
+
+def test_the_latest_run_is_one_of_this_spec(changing, tmp_path):
+    """Two folders may each have a spec of the same name: what one was given is nothing to the other."""
+    (tmp_path / "other").mkdir()
+    other = Changing(tmp_path / "other")
+    other.edit(other.spec, "name: changing\n", "name: changing\nproject_name: other\n")
+    first = changing.run({"track": {"energy": 5.0}})
+    other.run({"track": {"energy": 7.0}})
+    run = changing.run({"fit": {"order": 1}}, resume="latest")
+    assert run.results["track"] == first.results["track"] == 10.0
+    assert ran(run) == {"fit", "report"}
+
+
+def test_the_latest_run_is_one_of_this_file(changing, tmp_path):
+    (tmp_path / "copy").mkdir()
+    copied = Changing(tmp_path / "copy")
+    first = changing.run({"track": {"energy": 5.0}})
+    with pytest.raises(RunNotFoundError, match=f"name it by its id: {first.run_id} of {changing.spec}"):
+        copied.run(resume="latest")
+    assert reused(copied.run(resume=first.run_id)) == {"track", "fit", "report", "beside"}
+
+
+def test_the_latest_run_of_a_spec_without_a_file_is_one_of_the_same_steps(lume_context):
+    @flow
+    def one(x: int = 1) -> int:
+        return x
+
+    @flow
+    def two(x: int = 2) -> int:
+        return x
+
+    first, second = (
+        FlowOfFlows.from_yaml({"name": "a", "composing_flows": [{"name": step.name}]}, [step])
+        for step in (one, two)
+    )
+    first.run({"one": {"x": 5}})
+    second.run()
+    assert first.run(resume="latest").results == {"one": 5}
+
+
+def test_a_module_that_is_edited_while_the_process_lives(changing):
+    """The old code runs on here, and what it gives is no value of the new code."""
+    here = FlowOfFlows.from_yaml(changing.spec)
+    here.run()
+    changing.edit(changing.flows, "return 2 * x", "return 3 * x")
+    again = here.run(resume="latest")
+    assert (reused(again), again.results["track"]) == ({"track", "fit", "report", "beside"}, 2.0)
+    elsewhere = changing.run(resume="latest")
+    assert (ran(elsewhere), elsewhere.results["track"]) == ({"track", "fit", "report"}, 3.0)
+
+
+def test_a_module_that_was_edited_before_its_first_run_is_not_trusted(changing):
+    here = FlowOfFlows.from_yaml(changing.spec)
+    changing.edit(changing.flows, "return 2 * x", "return 3 * x")
+    run = here.run()
+    assert run.results["track"] == 2.0
+    again = changing.run(resume="latest")
+    assert again.results["track"] == 3.0
+    assert "its code was not certain before" in why(again, "track")
+    assert f"{changing.flows} may have changed" in why(again, "track")

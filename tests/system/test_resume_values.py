@@ -109,7 +109,7 @@ def test_a_value_that_cannot_be_stored_is_no_obstacle(lume_context):
 def test_the_value_of_a_task_is_taken_too(lume_context, counter):
     @task
     def inner(x: int) -> int:
-        count(f"inner {x}")
+        count(f"inner-{x}")
         return x + 1
 
     @flow
@@ -133,4 +133,4 @@ def test_the_value_of_a_task_is_taken_too(lume_context, counter):
     run = composed.run(only="last")
     assert reused(run) == {"outer"}
     assert run.results["last"] == 0
-    assert sorted(counter()) == ["inner 1", "inner 2"]
+    assert sorted(counter()) == ["inner-1", "inner-2"]

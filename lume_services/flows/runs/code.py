@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -18,7 +19,14 @@ from prefect.utilities.hashing import file_hash
 
 from lume_services import __version__
 from lume_services.errors import LUMEServicesError
-from lume_services.flows.runs.modules import LIBRARY, Module, find_module, modules_in, versions_of
+from lume_services.flows.runs.modules import (
+    LIBRARY,
+    Module,
+    find_module,
+    imported_as,
+    modules_in,
+    versions_of,
+)
 from lume_services.flows.runs.source import Statement, digest_of, read_source
 from lume_services.loaded import Sought, State, as_loaded, sought, state_of
 from lume_services.values import fingerprint
@@ -208,7 +216,7 @@ class _Reading:
     def digests(self) -> dict[str, str]:
         """Return the digest of each module by its name."""
         found = {
-            name: digest_of([one for one in statements if id(one) in self._live])
+            imported_as(name): digest_of([one for one in statements if id(one) in self._live])
             for name, statements in self._statements.items()
         }
         return self._others | found
@@ -371,7 +379,10 @@ def _compiled(code: CodeType) -> str:
 
 def _is_hash_of_file(flow: Flow[..., Any]) -> bool:
     """Return whether the version of a flow is the one that Prefect gives where the user gives none."""
+    if not re.fullmatch("[0-9a-f]{32}", flow.version or ""):
+        return False
     try:
-        return flow.version == file_hash(inspect.getsourcefile(inspect.unwrap(flow.fn)) or "")
+        file = inspect.getsourcefile(inspect.unwrap(flow.fn)) or ""
+        return flow.version == file_hash(file) or not as_loaded(flow.fn.__module__, file)
     except (OSError, TypeError):
         return False

@@ -59,6 +59,14 @@ def find_module(name: str) -> Module | None:
     return Module(name, spec.origin if spec.has_location else None, folders)
 
 
+def imported_as(name: str) -> str:
+    """Return the name of a module where others import it; here, that of the program is `__main__`."""
+    if name != "__main__":
+        return name
+    program = sys.modules[name]
+    return program.__spec__.name if program.__spec__ else Path(program.__file__ or "").stem
+
+
 def modules_in(package: Module) -> Iterator[str]:
     """Yield the names of all modules in a package, also in packages within."""
     for folder in map(Path, package.folders):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
+from itertools import islice
 from typing import Any, Literal, Self
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from pydantic import AwareDatetime, TypeAdapter, ValidationError
 from lume_services.config import current_context
 from lume_services.errors import EncodeError, ResultCorruptError, RunNotFoundError, choose_from
 from lume_services.flows.runs.request import LATEST
+from lume_services.flows.runs.spec_key import SpecKey, steps_of
 from lume_services.results.plain import loaded
 from lume_services.services.results import ResultsDBService
 from lume_services.services.results.service import INTERNAL
@@ -42,6 +44,7 @@ class RunRecord:
         project_name: The project of the spec.
         spec: The spec as it was written.
         folder: Where its file stood: modules beside it are found there.
+        file: Its file, with the folder; None if it was given as a dict.
         parameters: The values for the run, by step and parameter; None if they could not be stored.
         backend: The name of the backend.
         provenance: Machine, user, and versions.
@@ -58,12 +61,18 @@ class RunRecord:
     backend: str
     provenance: Mapping[str, Any]
     began: AwareDatetime = field(default_factory=_now)
+    file: str | None = None
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
         """Return the record from the document of the store; see `_checked`."""
         found: Self = _checked(cls, record)
         return found
+
+    @property
+    def of_spec(self) -> SpecKey:
+        """The spec that was run."""
+        return SpecKey(self.name, self.project_name, self.file, steps_of(self.spec))
 
 
 @dataclass(frozen=True)
@@ -215,23 +224,27 @@ class RunRecords:
         found = self._service.find(collection=RUNS, query=query, sort="-date_modified", limit=limit)
         return map(RunRecord.of, found)
 
-    def run(self, run_id: str, name: str | None = None) -> RunRecord:
-        """Return a run by its id, the beginning of that, or `latest`.
+    def run(self, run_id: str, spec: SpecKey | None = None) -> RunRecord:
+        """Return a run by its id, the beginning of that, or `latest`: the last one of that spec.
 
         Args:
             run_id: Which run.
-            name: Of the spec that it is to be of; any if None.
+            spec: The spec that it is to be of; any if None. A run that is named by its id may be one of the
+                same name in another place.
 
         Raises:
             RunNotFoundError: There is none, there are several, or it is one of another spec.
         """
         if run_id == LATEST:
-            found = list(self.runs(name, limit=1))
+            same = (
+                run for run in self.runs(spec.name if spec else None) if not spec or spec.is_same(run.of_spec)
+            )
+            found = list(islice(same, 1))
         else:
             found = [RunRecord.of(one) for one in self._beginning_with(run_id)]
-        if len(found) == 1 and name in (None, found[0].name):
+        if len(found) == 1 and (spec is None or spec.name == found[0].name):
             return found[0]
-        raise self._not_found(run_id, name, found)
+        raise self._not_found(run_id, spec, found)
 
     def attempts(self, root: str) -> list[RunRecord]:
         """Return the runs of a root, the first one first."""
@@ -254,22 +267,27 @@ class RunRecords:
         stored = {**item, "unique_hash": unique_hash, "date_modified": item["began"]}
         self._service.insert_one(stored, collection=collection)
 
-    def _not_found(self, run_id: str, name: str | None, found: list[RunRecord]) -> RunNotFoundError:
+    def _not_found(self, run_id: str, spec: SpecKey | None, found: list[RunRecord]) -> RunNotFoundError:
         if len(found) > 1:
             ids = ", ".join(run.run_id for run in found)
             return RunNotFoundError(
                 f"several runs begin with {run_id!r}.", remedy=f"Write more of it: {ids}."
             )
-        if found:
+        if found and spec:
             return RunNotFoundError(
-                f"the run is one of the spec {found[0].name!r}, not {name!r}.",
+                f"the run is one of the spec {found[0].name!r}, not {spec.name!r}.",
                 where=f"run {found[0].run_id}",
                 remedy="Resume it with its own spec.",
             )
-        of_spec = f" of the spec {name!r}" if name else ""
+        of_spec = f" of the spec {spec}" if spec else ""
         what = "there is no run" if run_id == LATEST else f"there is no run {run_id!r}"
-        known = [run.run_id for run in self.runs(name, limit=_SHOWN)]
-        remedy = choose_from(run_id, known) if known else "None has been started with this results store."
+        known = list(islice(self.runs(spec.name if spec else None), _SHOWN))
+        remedy = "None has been started with this results store."
+        if known and run_id == LATEST:
+            others = ", ".join(f"{run.run_id} of {run.file or 'a dict'}" for run in known)
+            remedy = f"If one of these is meant, name it by its id: {others}."
+        elif known:
+            remedy = choose_from(run_id, [run.run_id for run in known])
         return RunNotFoundError(f"{what}{of_spec} in the results store.", remedy=remedy)
 
 

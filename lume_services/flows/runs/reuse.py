@@ -40,13 +40,20 @@ class EarlierSteps:
         records: The records of all runs.
         steps: What ended, the last first.
         again: The steps that are to run again in any case, with the reason.
+        own: The ids of the steps that ended in an earlier attempt of the same run, in this process: their
+            code is the same, whatever can be shown of it.
     """
 
     def __init__(
-        self, records: RunRecords, steps: Sequence[StepRecord] = (), again: Mapping[str, str] | None = None
+        self,
+        records: RunRecords,
+        steps: Sequence[StepRecord] = (),
+        again: Mapping[str, str] | None = None,
+        own: Collection[str] = (),
     ) -> None:
         self._records = records
         self._again = again or {}
+        self._own = own
         self._steps: dict[str, list[StepRecord]] = {}
         for step in steps:
             self._steps.setdefault(step.step, []).append(step)
@@ -64,6 +71,10 @@ class EarlierSteps:
         completed = [step for step in earlier if step.state == "completed"]
         if not completed:
             return Decision(None, "it failed before" if earlier else "it has not run before")
+        if identity.inputs is not None:
+            for step in completed:
+                if step.id in self._own and step.inputs == identity.inputs:
+                    return self._usable(step, tasks)
         if identity.problem is not None:
             return Decision(None, identity.problem, anew=True)
         for step in completed:

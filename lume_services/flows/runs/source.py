@@ -82,7 +82,11 @@ def read_source(file: str, state: State, module: str, package: str) -> tuple[Sta
     del state
     tree = ast.parse(Path(file).read_bytes())
     _drop_texts(tree)
-    body = [statement for statement in tree.body if module == "__main__" or not _is_program(statement)]
+    body = [statement for statement in tree.body if not _is_program(statement)]
+    if module == "__main__":
+        body += [
+            one for one in tree.body if _is_program(one) and not _bound(one).isdisjoint(_words(_text(body)))
+        ]
     reader = _Reader(module, package, _names_of_prefect(body))
     return tuple(part for statement in body for part in reader.parts(statement))
 
@@ -130,9 +134,7 @@ class _Reader:
 
     def read(self, statement: ast.stmt) -> Statement:
         text = ast.dump(statement)
-        words = set(_WORD.findall(text))
-        if "\\" in text:  # the n of a line end is no part of the word after it
-            words.update(_WORD.findall(_ESCAPE.sub(" ", text)))
+        words = _words(text)
         draft = _Draft(words)
         for node in ast.walk(statement) if not words.isdisjoint(_LOOKED_FOR) else ():
             if isinstance(node, ast.Import):
@@ -228,26 +230,43 @@ class _Reader:
 
 def _names_of_prefect(body: list[ast.stmt]) -> frozenset[str]:
     """Return the names of Prefect's decorators in a module, and of Prefect itself with a point after it."""
-    found: list[str] = []
-    bound: list[str] = []
+    found: set[str] = set()
+    others: list[ast.stmt] = []
     for statement in body:
-        if isinstance(statement, ast.ImportFrom):
-            for alias in statement.names:
-                of_prefect = statement.module == "prefect" and alias.name in ("flow", "task")
-                (found if of_prefect else bound).append(alias.asname or alias.name)
-        elif isinstance(statement, ast.Import):
-            for alias in statement.names:
-                name = alias.asname or alias.name.partition(".")[0]
-                of_prefect = alias.name == "prefect"
-                (found if of_prefect else bound).append(f"{name}." if of_prefect else name)
+        aliases = statement.names if isinstance(statement, ast.Import | ast.ImportFrom) else []
+        if isinstance(statement, ast.ImportFrom) and statement.module == "prefect":
+            found |= {one.asname or one.name for one in aliases if one.name in ("flow", "task")}
+        elif isinstance(statement, ast.Import) and [one.name for one in aliases] == ["prefect"]:
+            found.add(f"{aliases[0].asname or 'prefect'}.")
         else:
-            nodes = list(ast.walk(statement))
-            bound += [
-                node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-            ]
-            bound += [node.name for node in nodes if isinstance(node, _FUNCTION | ast.ClassDef)]
-    stars = "*" in bound
-    return frozenset(name for name in found if not stars and name.rstrip(".") not in bound)
+            others.append(statement)
+    bound = set().union(*map(_bound, others))
+    return frozenset(name for name in found if bound.isdisjoint({"*", name.rstrip(".")}))
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """Return the names that a statement binds, in the functions in it too."""
+    found: set[str] = set()
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(node, _FUNCTION | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.alias):
+            found.add(node.asname or node.name.partition(".")[0])
+    return found
+
+
+def _text(body: list[ast.stmt]) -> str:
+    return ast.dump(ast.Module(body, []))
+
+
+def _words(text: str) -> set[str]:
+    """Return all names in the text of a statement, those within strings too."""
+    words = set(_WORD.findall(text))
+    if "\\" in text:  # the n of a line end is no part of the word after it
+        words.update(_WORD.findall(_ESCAPE.sub(" ", text)))
+    return words
 
 
 def _hands_on(text: str, name: str) -> bool:
