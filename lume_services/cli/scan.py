@@ -97,6 +97,8 @@ def scan(
         workers=workers,
         collection=collection,
     )
+    if points.problem is not None:
+        echo(f"No point of an earlier scan is taken, as the code is not certain: {points.problem}.", err=True)
     counts = _Counts()
     began = time.monotonic()
     try:

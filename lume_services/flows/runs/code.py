@@ -28,11 +28,12 @@ from lume_services.flows.runs.modules import (
     versions_of,
 )
 from lume_services.flows.runs.source import Statement, digest_of, read_source
-from lume_services.loaded import Sought, State, as_loaded, sought, state_of
+from lume_services.loaded import Sought, as_loaded, sought, state_of
 from lume_services.values import fingerprint
 
 _SOURCE = (".py", ".pyw")
 _MISSING = "not there"
+_HASH = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -299,29 +300,25 @@ class _Reading:
             else:
                 with Path(module.file).open("rb") as file:
                     self._others[module.name] = file_digest(file, "sha256").hexdigest()
-                if module.name in sys.modules and not as_loaded(module.name, module.file):
+                if module.name in sys.modules and not (
+                    self._elsewhere or as_loaded(module.name, module.file)
+                ):
                     self.problems.append(_edited(module.file))
         except (OSError, SyntaxError, ValueError, RecursionError) as error:
             self.problems.append(f"the source of module {module.name!r} cannot be read: {error}")
 
     def _loaded(self, module: Module, file: str) -> tuple[Statement, ...]:
         """Return the statements of a module as they were loaded; as they are, where it is not loaded yet."""
-        loaded = sys.modules.get(module.name)
-        state = state_of(file)
-        if loaded is None:
-            return read_source(file, state, module.name, module.package)
-        known = _known.get(loaded)
-        if known is None or known.sought is not sought(module.name):
-            statements = read_source(file, state, module.name, module.package)
-            if not as_loaded(module.name, file):
-                self.problems.append(_edited(file))
-                return statements
-            known = _known[loaded] = _Known(statements, state, sought(module.name))
-        elif self._elsewhere and state != known.state:
-            now = read_source(file, state, module.name, module.package)
-            if digest_of(now) != digest_of(known.statements):
-                self.problems.append(_edited(file))
-        return known.statements
+        loaded = None if self._elsewhere else sys.modules.get(module.name)
+        known = _known.get(loaded) if loaded else None
+        if known is not None and known.sought is sought(module.name):
+            return known.statements
+        statements = read_source(file, state_of(file), module.name, module.package)
+        if loaded is not None and as_loaded(module.name, file):
+            _known[loaded] = _Known(statements, sought(module.name))
+        elif loaded is not None:
+            self.problems.append(_edited(file))
+        return statements
 
 
 @dataclass(frozen=True)
@@ -329,7 +326,6 @@ class _Known:
     """A module as it was loaded."""
 
     statements: tuple[Statement, ...]
-    state: State
     sought: Sought | None
 
 
@@ -379,7 +375,7 @@ def _compiled(code: CodeType) -> str:
 
 def _is_hash_of_file(flow: Flow[..., Any]) -> bool:
     """Return whether the version of a flow is the one that Prefect gives where the user gives none."""
-    if not re.fullmatch("[0-9a-f]{32}", flow.version or ""):
+    if not _HASH.fullmatch(flow.version or ""):
         return False
     try:
         file = inspect.getsourcefile(inspect.unwrap(flow.fn)) or ""

@@ -21,6 +21,8 @@ LIBRARY = re.compile(r"lume_services(\.(?!examples\b)|$)")
 
 # They run the code of a step, and compute nothing in it: what they in turn require does not count.
 _ENGINES = ("prefect", "lume-services")
+_FIELD = re.compile(r"^(Name|Version|Requires-Dist): *(.+)$", flags=re.MULTILINE)
+_END_OF_NAME = re.compile(r"[^\w.-]")
 _PYTHON = tuple(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib"))
 _INSTALLED = ("site-packages", "dist-packages")
 
@@ -115,7 +117,7 @@ def _collect(distribution: Distribution, root: str, versions: dict[str, str]) ->
     text = (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or "").partition("\n\n")[
         0
     ]
-    fields = re.findall(r"^(Name|Version|Requires-Dist): *(.+)$", text, flags=re.MULTILINE)
+    fields = _FIELD.findall(text)
     name = next((value for key, value in fields if key == "Name"), "")
     if name in versions:
         return
@@ -123,7 +125,7 @@ def _collect(distribution: Distribution, root: str, versions: dict[str, str]) ->
     versions[name] = " ".join((version, *_source_of(distribution)))
     for key, value in fields if name.lower() not in _ENGINES else ():
         if key == "Requires-Dist" and "extra ==" not in value:
-            required = re.split(r"[^\w.-]", value, maxsplit=1)[0]
+            required = _END_OF_NAME.split(value, maxsplit=1)[0]
             for one in distributions(name=required, path=[root]):
                 _collect(one, root, versions)
                 break
@@ -135,9 +137,7 @@ def _holds(distribution: Distribution, top: str, root: str) -> bool:
     if record is None:  # as Debian packages Python's; beside sources, it may be out of date
         names = (distribution.read_text("top_level.txt") or "").split()
         return Path(root).name in _INSTALLED and top in names
-    return bool(
-        re.search(rf"^(\.\./)?{re.escape(top)}(/|\.py|\.[^/,]*(so|pyd),)", record, flags=re.MULTILINE)
-    )
+    return any(f"\n{top}{end}" in f"\n{record}" for end in "/.")
 
 
 def _is_of_folder(distribution: Distribution) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
 from lume_services.errors import BackendError, NotAFlowError, Problem, SpecError
 from lume_services.flows.check import CheckedSpec
+from lume_services.flows.resolve import importable_from
 from lume_services.flows.runs.code import Code, code_of
 from lume_services.flows.scans.points import Point
 from lume_services.flows.scans.typed import step_and_parameter
@@ -69,7 +71,8 @@ class Job:
                 f"the collection {collection!r} would begin with {INTERNAL!r}, as the records of runs do."
             )
             raise SpecError("the scan cannot be stored", [Problem(message, remedy="Give it another name.")])
-        code = codes_of(checked)
+        folder = checked.document.folder
+        code = codes_of(checked, folder)
         problem = next((f"step {name!r}: {one.problem}" for name, one in code.items() if one.problem), None)
         shared = {
             "spec": checked.spec.model_dump(),
@@ -79,7 +82,7 @@ class Job:
         }
         return cls(
             spec=_portable(checked),
-            folder=str(checked.document.folder) if checked.document.folder else None,
+            folder=str(folder) if folder else None,
             parameters=parameters,
             keys=tuple(keys),
             scan_id=fingerprint(shared),
@@ -95,7 +98,7 @@ class Job:
         Raises:
             BackendError: A module of the user is another one here, or has been edited meanwhile.
         """
-        for name, code in codes_of(checked).items():
+        for name, code in codes_of(checked, Path(self.folder) if self.folder else None).items():
             begun = replace(code, modules=self.code[name])
             if changed := code.differences(begun):
                 raise BackendError(
@@ -164,12 +167,14 @@ class Progress:
     rate: float | None = None
 
 
-def codes_of(checked: CheckedSpec) -> dict[str, Code]:
+def codes_of(checked: CheckedSpec, folder: Path | None) -> dict[str, Code]:
     """Return the code of each step, as the files are now: points run in processes that load them."""
     steps = {step.step: step for step in checked.spec.composing_flows}
-    return {
-        name: code_of(flow, steps[name].entrypoint, elsewhere=True) for name, flow in checked.flows.items()
-    }
+    with importable_from(folder):
+        return {
+            name: code_of(flow, steps[name].entrypoint, elsewhere=True)
+            for name, flow in checked.flows.items()
+        }
 
 
 def to_text(item: Job | Chunk | Progress) -> str:

@@ -55,6 +55,7 @@ class Scan(Iterator[ScanPoint]):
         total: The number of points.
         scan_id: The fingerprint of the spec, of the values for all points, and of the flows' code.
             Every record has it.
+        problem: Why no point of an earlier scan is taken: it is not certain what code runs. None if it is.
         collection: Where the results are stored, a `ScanResult` for each point.
         failed_collection: Where the points that failed are stored, a `FailedScanResult` for each.
     """
@@ -63,6 +64,7 @@ class Scan(Iterator[ScanPoint]):
         self.keys = points.keys
         self.total = len(points)
         self.scan_id = job.scan_id
+        self.problem = job.problem
         self.collection = job.collection
         self.failed_collection = job.failed
         self._job = job
