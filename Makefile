@@ -6,7 +6,7 @@ export PREFECT_HOME ?= $(CURDIR)/.cache/prefect
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test test-kubernetes lint docs benchmarks lock samples clean
+.PHONY: demo test test-kubernetes chaos lint docs benchmarks lock samples clean
 
 # The locks are complete; without --no-deps, older pips look for other versions of what is named with an extra.
 $(VENV)/.demo: requirements.txt pyproject.toml
@@ -31,6 +31,10 @@ test-kubernetes: export LUME_TEST_KUBERNETES_BIN ?= $(abspath ../infra/kubernete
 test-kubernetes: export LUME_TEST_REQUIRE_SERVICES := 1
 test-kubernetes: $(VENV)/.dev  ## the tests of backends on a real Kubernetes cluster, started here; as root
 	$(BIN)/python -m pytest tests/contract/backends -k "cluster or table or (swap_matrix and local)"
+
+chaos: CHAOS_SECONDS ?= 900
+chaos: $(VENV)/.dev  ## kill a server, workers and jobs at random, for 15 minutes; figures, and whether promises were kept
+	$(BIN)/python tests/chaos --seconds $(CHAOS_SECONDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
 
 lint: $(VENV)/.dev  ## formatting, lint, types, layers
 	$(BIN)/ruff format --check .

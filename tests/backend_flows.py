@@ -116,6 +116,7 @@ def noted(path: str, value: int, seconds: float = 0.0) -> int:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         time.sleep(0.05)
+    print(f"ends with {value}", flush=True)  # also when its worker has gone
     return value
 
 

@@ -58,7 +58,7 @@ class Server:
 
 def session_server() -> Server:
     """Return the server of this session, started on first use, or skip the test."""
-    binaries = next(_folders_with_binaries(), None)
+    binaries = next(folders_with_binaries(), None)
     if binaries is None:
         unavailable("PostgreSQL is not installed", REMEDY)
     return _session_server(binaries)
@@ -71,7 +71,7 @@ def _session_server(binaries: Path) -> Server:
     return server
 
 
-def _folders_with_binaries() -> Iterator[Path]:
+def folders_with_binaries() -> Iterator[Path]:
     found = shutil.which("pg_ctl")
     folders = [Path(found).parent] if found else []
     for folder in [*folders, *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]:

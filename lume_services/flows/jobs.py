@@ -29,6 +29,7 @@ from lume_services.files.run_results import RunResultSerializer, RunResultStorag
 from lume_services.flows.travel import PREFIX, travelled
 from lume_services.results.provenance import within_step
 from lume_services.services.scheduling.claims import Beginning
+from lume_services.services.scheduling.job_output import outlive_reader
 from lume_services.services.scheduling.places import RUN_ID_VARIABLE
 from lume_services.services.scheduling.recording import TaskRecorder
 from lume_services.services.scheduling.wrapping import run_within
@@ -78,6 +79,8 @@ class JobFlow(Flow[..., Any]):
 
 def kept(flow: Flow[..., Any]) -> JobFlow:
     """Return a flow whose value, and those of its tasks, are kept in the configured filesystem."""
+    if RUN_ID_VARIABLE in os.environ:
+        outlive_reader()
     filesystem = _filesystem()
     recorder = TaskRecorder()
     beginnings: list[Beginning] = []

@@ -17,6 +17,8 @@ import backend_flows as flows
 import pytest
 import servers_prefect
 from prefect import flow
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import Abort
 from prefect.states import Cancelled, Cancelling, Completed, Crashed, Failed, Pending, Running, Scheduled
 
@@ -288,11 +290,11 @@ def test_another_worker_ends_what_had_begun_and_begins_what_had_not(service, env
         running = service.run(flow=flows.noted, parameters={"path": str(path), "value": 0, "seconds": 600})
         wait_until(lambda: begins(path))
         (holder,) = [
-            label for name, label in labels_of(client, running).items() if name == "lume-services.worker"
+            label for name, label in labels_of(client, running).items() if name == "lume-services.holder"
         ]
         kill_all(first)
     waiting = service.run(flow=flows.noted, parameters={"path": str(path), "value": 1})
-    client.update_flow_run_labels(UUID(waiting.run_id), {"lume-services.worker": holder})
+    client.update_flow_run_labels(UUID(waiting.run_id), {"lume-services.holder": holder})
     client.set_flow_run_state(UUID(waiting.run_id), Pending(name="Submitting"))
     with worker(environment, tmp_path / "second"):
         with pytest.raises(FlowCrashedError, match="its worker has gone, and so has its process"):
@@ -317,6 +319,46 @@ def test_a_job_goes_on_without_its_worker_and_can_be_cancelled(service, environm
         assert endless.wait(LONG).is_cancelled()
         assert ends.result(LONG) == 0
     assert begins(path) == {0: 1, 1: 1}
+
+
+PARENT = """
+import sys
+import backend_flows as flows
+from lume_services.flows import FlowOfFlows
+FlowOfFlows.from_yaml(flows.COUNTED, flows=[flows.counted, flows.double_of]).run()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
+def test_a_caller_that_is_killed_has_crashed_and_what_it_sent_goes_on(environment, tmp_path, client, service):
+    counted = Path(environment["LUME_HOME"]) / "counted"
+    with worker(environment, tmp_path / "log"):
+        caller = subprocess.Popen([sys.executable, "-c", PARENT], env=environment)
+        wait_until(counted.exists)
+        caller.kill()
+        caller.wait()
+        place = str(caller.pid)
+        found = []
+
+        def ended():
+            found[:] = [
+                run
+                for run in client.read_flow_runs(limit=200, sort=FlowRunSort.ID_DESC)
+                if run.labels.get("lume-services.holder", "").split()[-2:-1] == [place]
+            ]
+            return all(run.state.is_final() for run in found)
+
+        wait_until(lambda: ended() and found)
+        (parent,) = found
+        assert (parent.state.name, parent.state.message) == ("Crashed", "the process that ran it has gone")
+        wait_until(lambda: all(run.state.is_final() for run in children_of(client, parent)))
+        assert [run.state.name for run in children_of(client, parent)] == ["Completed"]
+    assert counted.read_text() == "ran\n"
+
+
+def children_of(client, parent):
+    wanted = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[parent.id]))
+    return client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.ID_DESC, limit=200)
 
 
 def labels_of(client, handle):

@@ -14,6 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
+HOLDER = "lume-services.holder"
+"""The label of a run that names the process that answers for it: of its worker, or of its caller."""
+
 RUN_ID_VARIABLE = "PREFECT__FLOW_RUN_ID"
 """The environment variable of a job that has the id of its run."""
 

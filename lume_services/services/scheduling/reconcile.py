@@ -28,8 +28,13 @@ from prefect.states import Cancelled, Cancelling, Crashed
 
 from lume_services.services.scheduling.backends.paging import every
 from lume_services.services.scheduling.claims import claim, end_cancelling, end_lost, give_back
-from lume_services.services.scheduling.places import is_alive, is_here, processes_of_runs, this_process
-from lume_services.services.scheduling.taken_runs import HOLDER
+from lume_services.services.scheduling.places import (
+    HOLDER,
+    is_alive,
+    is_here,
+    processes_of_runs,
+    this_process,
+)
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -40,6 +45,7 @@ SILENT_SECONDS = 600.0
 _NEW_SECONDS = 20.0
 """So long a run may be without an owner: between two requests of a worker, or after the end of a job."""
 
+_NO_CALLER = "the process that ran it has gone"
 _WORKER = "prefect.worker.name"
 _WORKER_TYPE = "prefect.worker.type"
 _UNFINISHED = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING, StateType.PAUSED]
@@ -71,13 +77,15 @@ def reconcile(
 ) -> list[Reconciled]:
     """End the runs that nobody carries on, and return them; those that have not begun are scheduled again.
 
-    - A run inside of one that has ended, has ended with it; one that was sent elsewhere is cancelled.
+    - A run inside of one that has ended, has ended with it. One that was sent elsewhere is cancelled, unless
+      the caller was killed: `resume` finds it then.
+    - A run in the process of a caller of this machine has crashed when that has gone.
     - A run that a worker has taken and not begun is given back, when the worker has died or forgotten it.
     - A run that has begun in a process of this machine has crashed when there is none any more.
     - Elsewhere, a run of a worker that gives no sign of life for long has crashed.
     - One that was being cancelled is cancelled.
 
-    A run in a process that no worker started sends no heartbeats, so it is left alone.
+    A run in the process of a caller elsewhere sends no heartbeats, so it is left alone.
 
     Args:
         client: Of the Prefect API.
@@ -103,7 +111,7 @@ class _Reconciliation:
             if run.state is None or run.id in self.held:
                 continue
             with suppress(ObjectNotFound):  # it has just been deleted
-                found = self._after_its_parent(run)
+                found = self._after_its_parent(run) or self._without_caller(run)
                 if found is None and run.deployment_id is not None and _is_underway(run):
                     found = self._unheld(run) or self._silent(run)
                 if found is not None:
@@ -140,7 +148,9 @@ class _Reconciliation:
             return None
         why = f"the run that started it, {parent.name}, is {parent.state.name}"
         if run.deployment_id is not None:
-            if run.state_type == StateType.CANCELLING:
+            # Where the caller was killed, it goes on: `resume` finds it.
+            killed = parent.state.is_crashed() and parent.deployment_id is None
+            if killed or run.state_type == StateType.CANCELLING:
                 return None
             return self._set(run, Cancelling(message=why), why)
         return self._set(run, (Cancelled if parent.state.is_cancelled() else Crashed)(message=why), why)
@@ -156,6 +166,18 @@ class _Reconciliation:
         except ObjectNotFound:
             return None
         return self.client.read_flow_run(flow_run_id) if flow_run_id else None
+
+    def _without_caller(self, run: FlowRun) -> tuple[str, str] | None:
+        """End a run that ran in the process of its caller, which was killed."""
+        holder = str(run.labels.get(HOLDER, ""))
+        if run.deployment_id is not None or not is_here(holder) or is_alive(holder):
+            return None
+        return self._set(run, Crashed(message=_NO_CALLER), _NO_CALLER) if self._is_unchanged(run) else None
+
+    def _is_unchanged(self, run: FlowRun) -> bool:
+        """Tell whether a run is still as it was, although its process has ended: so that said nothing."""
+        now = self.client.read_flow_run(run.id).state
+        return now is not None and run.state is not None and now.id == run.state.id
 
     # runs of workers ---------------------------------------------------------------------------
 
@@ -207,8 +229,7 @@ class _Reconciliation:
                 with suppress(OSError):
                     os.kill(process, signal.SIGTERM)
             return None
-        now = self.client.read_flow_run(run.id).state
-        if now is None or run.state is None or now.id != run.state.id:  # it said so before it ended
+        if not self._is_unchanged(run):
             return None
         why = "its worker has gone, and so has its process"
         if not cancelling:

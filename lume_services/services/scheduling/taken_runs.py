@@ -14,7 +14,7 @@ from prefect.states import Cancelled, Crashed, Scheduled
 from typing_extensions import override
 
 from lume_services.services.scheduling.claims import BEGINNING, give_back
-from lume_services.services.scheduling.places import this_process
+from lume_services.services.scheduling.places import HOLDER, this_process
 
 if TYPE_CHECKING:
     from anyio.abc import TaskStatus
@@ -27,9 +27,6 @@ else:
     _Worker = object  # Prefect takes every subclass of its own for a type of worker
 
 logger = logging.getLogger(__name__)
-
-HOLDER = "lume-services.worker"
-"""The label of a run that names the process of the worker that took it, as `places` does."""
 
 
 class AnswersForRuns(_Worker):

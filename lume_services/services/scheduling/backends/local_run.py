@@ -27,6 +27,7 @@ from lume_services.services.scheduling.backends.surroundings import surroundings
 from lume_services.services.scheduling.base import LogEntry, RunHandle
 from lume_services.services.scheduling.failures import failure
 from lume_services.services.scheduling.log_capture import captured, new_log
+from lume_services.services.scheduling.places import HOLDER, this_process
 from lume_services.services.scheduling.recording import TaskRecorder
 from lume_services.services.scheduling.wrapping import run_within
 from lume_services.values.secret import without_credentials
@@ -156,12 +157,15 @@ class LocalRun(RunHandle):
     def _create(self) -> FlowRun:
         try:
             with self._api.entered() as client:
-                return client.create_flow_run(
+                run: FlowRun = client.create_flow_run(
                     self._flow,
                     parameters=self._flow.serialize_parameters(self._parameters),
                     state=Pending(),
                     tags=TagsContext.get().current_tags | self._run_config.tags,
                 )
+                if here := this_process():
+                    client.update_flow_run_labels(run.id, {HOLDER: here})
+                return run
         except (HTTPError, RuntimeError) as error:
             raise BackendError(
                 f"the Prefect API does not create a flow run: {without_credentials(str(error))}",

@@ -1,0 +1,198 @@
+"""Kill a server, workers and jobs at random while callers rely on their answers, and see what became of it.
+
+`python tests/chaos --seconds 900 --seed 1 --runs 200` prints figures, and ends with 1 if a promise is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import random
+import secrets
+import signal
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent.parent)]
+
+from chaos.callers import Callers  # noqa: E402
+from chaos.checks import faults, runs_of  # noqa: E402
+from chaos.flows import measured  # noqa: E402
+from chaos.place import Place, place  # noqa: E402
+from chaos.processes import adopt_orphans, command_of, descendants, reap, size_of, wait_until  # noqa: E402
+
+FINAL_SECONDS = 120
+PAUSE_SECONDS = (1.0, 8.0)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=900, help="how long to kill")
+    parser.add_argument(
+        "--seed", type=int, default=secrets.randbelow(10**6), help="of what is killed, and when"
+    )
+    parser.add_argument("--callers", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=200, help="runs after that, to see whether memory grows")
+    given = parser.parse_args()
+    print(f"seed {given.seed}", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))
+    adopt_orphans()
+    with place(given.workers) as here:
+        found = chaos(here, given.seconds, given.seed, given.callers)
+        if given.runs:
+            found += growth(here, given.runs)
+        found += leftovers(here)
+        if found:
+            keep = Path.cwd() / f"chaos-{given.seed}"
+            os.rename(here.folder, keep)
+            print(f"the logs are in {keep}")
+    print("\n".join(found) or "all promises were kept")
+    return 1 if found else 0
+
+
+def chaos(here: Place, seconds: float, seed: int, count: int) -> list[str]:
+    """Kill for so long, and return what was not as promised."""
+    callers = Callers(here.context, str(here.folder), seed)
+    killed: Counter[str] = Counter()
+    dice = random.Random(seed)
+    with callers.asking(count):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(dice.uniform(*PAUSE_SECONDS))
+            if what := strike(here, dice):
+                killed[what] += 1
+            for one in here.everything:
+                one.start()
+        for one in here.everything:
+            one.wait_until_ready()
+    try:
+        late = wait_until(
+            lambda: all(run.state.is_final() for run in runs_of(here).values()), "all ended", FINAL_SECONDS
+        )
+        print(f"{late:.1f} s after all was back and the last answer given, every run was in a final state")
+    except TimeoutError as error:
+        print(error)
+    runs = runs_of(here)
+    told = Counter(
+        type(a.told).__name__ if isinstance(a.told, BaseException) else "value" for a in callers.answers
+    )
+    print(f"killed in {seconds:g} s:", ", ".join(f"{what} {n}" for what, n in sorted(killed.items())))
+    print(f"{len(callers.answers)} answers:", ", ".join(f"{what} {n}" for what, n in told.most_common()))
+    states = Counter(run.state_name for run in runs.values())
+    print(f"{len(runs)} runs:", ", ".join(f"{what} {n}" for what, n in states.most_common()), flush=True)
+    return list(faults(here, callers.answers, runs))
+
+
+def strike(here: Place, dice: random.Random) -> str | None:
+    """Kill something, and say what."""
+    worker = dice.choice(here.workers)
+    chosen = dice.choices(
+        (
+            "job",
+            "worker -9",
+            "worker",
+            "fork server",
+            "worker and all its own",
+            "server -9",
+            "real server -9",
+            "server",
+        ),
+        (10, 4, 4, 1, 1, 1, 2, 1),
+    )[0]
+    if chosen == "server -9":
+        here.server.kill(signal.SIGKILL)
+    elif chosen == "server":
+        here.server.kill(signal.SIGTERM)
+    elif chosen == "worker":
+        worker.kill(signal.SIGTERM)
+    elif chosen == "worker -9":
+        worker.kill(signal.SIGKILL)
+    else:
+        victims = victims_of(here, worker, chosen)
+        for victim in victims if chosen == "worker and all its own" else victims and [dice.choice(victims)]:
+            try:
+                os.kill(victim, signal.SIGKILL)
+            except ProcessLookupError:
+                return None
+        return chosen if victims else None
+    return chosen
+
+
+def victims_of(here: Place, worker, chosen: str) -> list[int]:
+    if chosen == "real server -9":
+        return (
+            [pid for pid in descendants(here.server.pid) if "prefect" in command_of(pid)]
+            if here.server.pid
+            else []
+        )
+    if worker.pid is None:
+        return []
+    below = list(descendants(worker.pid))
+    if chosen == "worker and all its own":
+        return [worker.pid, *below]
+    servers = [pid for pid in below if "fork_server.serve" in command_of(pid)]
+    # A job that is forked has the command of the fork server, whose child it is.
+    fork_server = servers[:1]
+    return fork_server if chosen == "fork server" else [pid for pid in below if pid not in fork_server]
+
+
+def growth(here: Place, count: int) -> list[str]:
+    """Run so many flows, and return what has grown meanwhile."""
+    service = here.context.scheduling_service()
+
+    def run(number: int) -> None:
+        for value in range(number):
+            parameters = {"folder": str(here.folder), "value": value, "seconds": 0}
+            assert service.run_and_return(measured, parameters, timeout=120) == 2 * value
+
+    def sizes() -> dict[str, tuple[float, int]]:
+        gc.collect()
+        named = {"caller": os.getpid(), "worker": here.workers[0].pid}
+        named["fork server"] = next(
+            pid for pid in descendants(named["worker"]) if "fork_server.serve" in command_of(pid)
+        )
+        named["server"] = next(pid for pid in descendants(here.server.pid) if "prefect" in command_of(pid))
+        return {name: size_of(pid) for name, pid in named.items()}
+
+    for other in here.workers[1:]:
+        other.stop()
+    run(count // 4)  # what is imported, compiled and cached once
+    before = sizes()
+    run(count)
+    after = sizes()
+    found = []
+    for name, (memory, files) in after.items():
+        print(
+            f"{name}: {before[name][0]:.0f} MB and {before[name][1]} descriptors before {count} runs,",
+            f"{memory:.0f} MB and {files} after",
+            flush=True,
+        )
+        if memory > before[name][0] * 1.1 + 5 or files > before[name][1] + 3:
+            found.append(f"{name} has grown")
+    return found
+
+
+def leftovers(here: Place) -> list[str]:
+    """Stop everything, and return what is left: processes, zombies, folders."""
+    for one in reversed(here.everything):
+        one.stop()
+
+    def left() -> list[int]:
+        reap()
+        return [pid for pid in descendants(os.getpid()) if "postgres" not in command_of(pid)]
+
+    with suppress(TimeoutError):
+        wait_until(lambda: not left(), "all processes have ended", 30)
+    found = [f"process {pid} is left: {command_of(pid)}" for pid in left()]
+    names = [path.name for path in here.temporary.iterdir()]
+    print(f"left: {len(found)} processes, {len(names)} temporary files or folders")
+    return found + [f"left: {name}" for name in names]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
