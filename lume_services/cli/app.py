@@ -39,6 +39,7 @@ def exit_code(error: BaseException) -> int:
         PluginError,
         QueryError,
         SpecError,
+        UnreadableFileError,
     )
 
     usage = (
@@ -48,6 +49,7 @@ def exit_code(error: BaseException) -> int:
         PluginError,
         QueryError,
         SpecError,
+        UnreadableFileError,
         typer.TyperException,
     )
     return USAGE if isinstance(error, usage) else FAILURE

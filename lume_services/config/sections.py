@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
-from lume_services.values.regular import expanded
+from lume_services.values.regular import expanded, valid_path
 from lume_services.values.secret import masked
 from lume_services.values.written import read_json
 
@@ -167,7 +167,9 @@ class MountedFilesystemSection(Section):
 
     type: Literal["mounted"] = "mounted"
     mount_path: ExpandedPath = Field(description="Absolute path of the folder on the host.")
-    mount_alias: Path = Field(description="Absolute path of the folder inside the container.")
+    mount_alias: Annotated[Path, BeforeValidator(valid_path)] = Field(
+        description="Absolute path of the folder inside the container."
+    )
     mount_type: Literal["Directory", "DirectoryOrCreate"] = Field(
         default="DirectoryOrCreate", description="Whether a missing folder is created or an error."
     )

@@ -87,7 +87,7 @@ class LUMEServicesSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="LUME_",
         env_nested_delimiter="__",
-        env_file=".env",
+        env_file=(),  # it is `.env`, which we read: pydantic-settings would wait for a pipe
         env_ignore_empty=True,
         enable_decoding=False,  # JSON is parsed by the fields, so that a bad one is a problem among others
         extra="forbid",
@@ -232,5 +232,6 @@ class LUMEServicesSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources; the configuration file is the weakest."""
         env_file = getattr(dotenv_settings, "env_file", None)
-        stronger = (init_settings, environment_source(settings_cls), dotenv_source(settings_cls, env_file))
+        dotenv = dotenv_source(settings_cls) if env_file == () else dotenv_source(settings_cls, env_file)
+        stronger = (init_settings, environment_source(settings_cls), dotenv)
         return (*stronger, config_file_source(settings_cls, stronger), file_secret_settings)

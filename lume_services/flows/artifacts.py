@@ -94,7 +94,9 @@ def _images(values: Mapping[str, Any]) -> Iterable[Artifact]:
         for reference in references(value, "file_type_string"):
             file = load_reference(reference)
             kind = _IMAGES.get(file.path().suffix.lower())
-            if kind is None or file.filename in seen or file.path().stat().st_size > _LARGEST_IMAGE:
+            if kind is None or file.filename in seen or not file.path().is_file():
+                continue
+            if file.path().stat().st_size > _LARGEST_IMAGE:
                 continue
             seen.add(file.filename)
             content = base64.b64encode(file.path().read_bytes()).decode("ascii")

@@ -12,11 +12,11 @@ from lume_services.errors import UnreadableFileError
 MAX_BYTES = 1_000_000
 
 
-def expanded(path: object) -> Path:
-    """Return the path that a text means, with `~` replaced.
+def valid_path(path: object) -> Path:
+    """Return the path that a text means.
 
     Raises:
-        ValueError: It is not a path, or `~` names a user that is not there.
+        ValueError: It is not a path.
     """
     if not isinstance(path, str | os.PathLike):
         raise ValueError(f"a path is text, not {type(path).__name__}")  # noqa: TRY004 - of a setting, as others
@@ -24,12 +24,23 @@ def expanded(path: object) -> Path:
     if not isinstance(text, str) or "\0" in text:
         raise ValueError("a path has no NUL character in it")
     try:
-        text.encode()
-        return Path(text).expanduser()
+        os.fsencode(text)
     except UnicodeEncodeError:
         raise ValueError("a path is text, and half of a character is missing") from None
+    return Path(text)
+
+
+def expanded(path: object) -> Path:
+    """Return the path that a text means, with `~` replaced.
+
+    Raises:
+        ValueError: It is not a path, or `~` names a user that is not there.
+    """
+    found = valid_path(path)
+    try:
+        return found.expanduser()
     except RuntimeError:
-        raise ValueError(f"there is no home for {Path(text).parts[0]!r}") from None
+        raise ValueError(f"there is no home for {found.parts[0]!r}") from None
 
 
 def open_regular(path: str | Path) -> IO[bytes]:

@@ -7,15 +7,17 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from io import StringIO
 from typing import Any, TypeAlias
 
 import yaml
 
-from lume_services.errors import Problem, SpecError
+from lume_services.errors import Problem, SpecError, UnreadableFileError
+from lume_services.values.regular import read_text
 from lume_services.values.written import meaning
 
 MAX_POINTS = 100_000
+_MOST_BYTES = 100_000_000
 SUMMARY = "the scan cannot start"
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -244,14 +246,15 @@ def _read_csv(name: str) -> tuple[list[list[str]], list[int]]:
     """Return the lines that are not empty, and their numbers."""
     rows, lines = [], []
     try:
-        with Path(name).expanduser().open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            for row in reader:
-                if any(cell.strip() for cell in row):
-                    rows.append(row)
-                    lines.append(reader.line_num)
-                    _check_count(len(rows) - 1, name)
-    except (OSError, ValueError, RuntimeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise _NoAxisError(f"the file cannot be read: {reason}.", name, "Give a CSV file.") from error
+        text = read_text(name, what="file", most=_MOST_BYTES)
+        reader = csv.reader(StringIO(text, newline=""), strict=True)
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append(row)
+                lines.append(reader.line_num)
+                _check_count(len(rows) - 1, name)
+    except UnreadableFileError as error:
+        raise _NoAxisError(error.message, error.where or name, error.remedy or "Give a CSV file.") from error
+    except csv.Error as error:
+        raise _NoAxisError(f"the file cannot be read: {error}.", name, "Give a CSV file.") from error
     return rows, lines

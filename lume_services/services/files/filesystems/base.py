@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 from lume_services.errors import PathNotInFilesystem, SerializationError
 from lume_services.services.files.atomic import atomic_path
+from lume_services.values.regular import expanded, valid_path
 
 
 class Serializer(Protocol):
@@ -82,9 +84,7 @@ class Filesystem(ABC):
             FileNotFoundError: There is no such file.
             SerializationError: The serializer cannot read it.
         """
-        place = self.resolve(path)
-        if not place.is_file():
-            raise FileNotFoundError(2, f"no such file on filesystem {self.identifier!r}", str(place))
+        place = self._file(path)
         with self._explained(place, "read", serializer):
             return serializer.deserialize(str(place))
 
@@ -125,7 +125,18 @@ class Filesystem(ABC):
         Raises:
             FileNotFoundError: There is no such file.
         """
-        return file_info(self.resolve(path))
+        return file_info(self._file(path))
+
+    def _file(self, path: str | Path) -> Path:
+        """Return where a file lies. A folder, a pipe or a device is none: reading one may never end."""
+        place = self.resolve(path)
+        if place.is_file():
+            return place
+        if place.exists() and not place.is_dir():
+            raise FileNotFoundError(
+                2, f"on filesystem {self.identifier!r} this is a pipe, a device or a socket", str(place)
+            )
+        raise FileNotFoundError(2, f"no such file on filesystem {self.identifier!r}", str(place))
 
     @contextmanager
     def _explained(self, place: Path, verb: str, serializer: Serializer | type[Serializer]) -> Iterator[None]:
@@ -150,6 +161,52 @@ def file_info(place: Path) -> FileInfo:
     return FileInfo(checksum, place.stat().st_size)
 
 
+_LONGEST_NAME = 255  # bytes, on every file system in use
+
+
+def named(path: str | Path, identifier: str, *, with_homes: bool = False) -> Path:
+    """Return a path as it was named.
+
+    Args:
+        path: The path.
+        identifier: Of the filesystem.
+        with_homes: Replace `~` at its beginning.
+
+    Raises:
+        PathNotInFilesystem: No file can have it, as with a NUL character or with a name that is too long; or
+            it has `..` in it.
+    """
+    try:
+        found = expanded(path) if with_homes else valid_path(path)
+        if any(len(os.fsencode(part)) > _LONGEST_NAME for part in found.parts):
+            raise ValueError(f"a name has at most {_LONGEST_NAME} bytes")
+    except ValueError as error:
+        raise _no_path(str(path)[:_LONGEST_NAME], str(error), identifier) from error
+    refuse_parent_parts(found, identifier)
+    return found
+
+
+def _no_path(path: str, why: str, identifier: str) -> PathNotInFilesystem:
+    return PathNotInFilesystem(
+        f"{path!r} is no path of a file: {why}.",
+        where=f"filesystem {identifier!r}",
+        remedy="Correct the name.",
+        path=path,
+    )
+
+
+def resolved(path: Path, identifier: str) -> Path:
+    """Return a path free of symbolic links.
+
+    Raises:
+        PathNotInFilesystem: The links lead round in a circle.
+    """
+    try:
+        return path.resolve()
+    except (RuntimeError, OSError) as error:
+        raise _no_path(str(path), "its symbolic links lead nowhere", identifier) from error
+
+
 def refuse_parent_parts(path: PurePath, identifier: str) -> None:
     """Refuse a path that has `..` in it.
 
@@ -171,8 +228,8 @@ def contained(path: Path, root: Path, identifier: str) -> Path:
     Raises:
         PathNotInFilesystem: It lies elsewhere.
     """
-    place = path.resolve()
-    if not place.is_relative_to(root.resolve()):
+    place = resolved(path, identifier)
+    if not place.is_relative_to(resolved(root, identifier)):
         raise PathNotInFilesystem(
             f"{str(path)!r} leads out of {str(root)!r}.",
             where=f"filesystem {identifier!r}",

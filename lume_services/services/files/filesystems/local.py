@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lume_services.services.files.filesystems.base import Filesystem, contained, refuse_parent_parts
+from lume_services.services.files.filesystems.base import Filesystem, contained, named, resolved
+from lume_services.values.regular import expanded
 
 
 class LocalFilesystem(Filesystem):
@@ -24,12 +25,12 @@ class LocalFilesystem(Filesystem):
         root: str | Path | None = None,
     ) -> None:
         super().__init__(identifier=identifier)
-        self.root = Path(root).expanduser() if root else None
-        self.directory = Path(directory).expanduser() if directory else self.root
+        self.root = expanded(root) if root else None
+        self.directory = expanded(directory) if directory else self.root
 
     def resolve(self, path: str | Path) -> Path:
         """Return where a path lies on this machine."""
-        named = Path(path).expanduser()
-        refuse_parent_parts(named, self.identifier)
-        place = (self.directory or Path.cwd()) / named
-        return contained(place, self.root, self.identifier) if self.root else place.resolve()
+        place = (self.directory or Path.cwd()) / named(path, self.identifier, with_homes=True)
+        if self.root is None:
+            return resolved(place, self.identifier)
+        return contained(place, self.root, self.identifier)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from lume_services.errors import PathNotInMount
-from lume_services.services.files.filesystems.base import Filesystem, contained, refuse_parent_parts
+from lume_services.services.files.filesystems.base import Filesystem, contained, named
+from lume_services.values.regular import expanded, valid_path
 
 
 class MountedFilesystem(Filesystem):
@@ -32,8 +33,8 @@ class MountedFilesystem(Filesystem):
         mount_type: Literal["Directory", "DirectoryOrCreate"] = "DirectoryOrCreate",
     ) -> None:
         super().__init__(identifier=identifier)
-        self.mount_path = Path(mount_path).expanduser()
-        self.mount_alias = Path(mount_alias)
+        self.mount_path = expanded(mount_path)
+        self.mount_alias = valid_path(mount_alias)
         self.mount_type = mount_type
 
     @property
@@ -62,18 +63,17 @@ class MountedFilesystem(Filesystem):
         Raises:
             PathNotInMount: It is below neither name.
         """
-        named = Path(path)
-        refuse_parent_parts(named, self.identifier)
-        if not named.is_absolute():
-            return named
+        found = named(path, self.identifier)
+        if not found.is_absolute():
+            return found
         for folder in (self.mount_path, self.mount_alias):
-            if named.is_relative_to(folder):
-                return named.relative_to(folder)
+            if found.is_relative_to(folder):
+                return found.relative_to(folder)
         raise PathNotInMount(
-            f"{str(named)!r} is neither in {str(self.mount_path)!r} nor in {str(self.mount_alias)!r}.",
+            f"{str(found)!r} is neither in {str(self.mount_path)!r} nor in {str(self.mount_alias)!r}.",
             where=f"filesystem {self.identifier!r}",
             remedy="Name a file inside the mounted folder.",
-            path=str(named),
+            path=str(found),
         )
 
     def resolve(self, path: str | Path) -> Path:

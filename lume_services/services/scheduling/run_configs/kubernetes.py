@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import Field, FilePath, model_validator
 from typing_extensions import override
 
-from lume_services.errors import RunConfigError
+from lume_services.errors import Problem, RunConfigError, UnreadableFileError
 from lume_services.services.scheduling.run_configs.kubernetes_template import configured_from, variables_of
 from lume_services.services.scheduling.run_configs.server import ServerRunConfig
+from lume_services.values.regular import read_text
 
 _SUFFIXES = {
     "": Decimal(1),
@@ -107,7 +107,13 @@ class KubernetesRunConfig(ServerRunConfig):
     def _template(self) -> dict[str, Any]:
         if self.job_template_path is None:
             return self.job_template or {}
-        found = yaml.safe_load(Path(self.job_template_path).read_text())
+        path = self.job_template_path
+        try:
+            # Kubernetes reads YAML 1.1: `defaultMode: 0644` is 420 there.
+            found = yaml.safe_load(read_text(path, what="job template"))
+        except (UnreadableFileError, yaml.YAMLError, ValueError, RecursionError) as error:
+            problem = Problem(f"the job template cannot be read: {error}", str(path))
+            raise RunConfigError("the job template cannot be used", [problem]) from error
         return found if isinstance(found, dict) else {}
 
 
