@@ -68,7 +68,7 @@ def _grow(tree: Any, step: Ancestor, prefix: str, shown: set[str]) -> None:
         tree.add(_line(f"{prefix}step {record.step}, as above"))
         return
     shown.add(record.id)
-    code = fingerprint(record.code)[:12]
+    code = fingerprint(vars(record.code))[:12]
     branch = tree.add(_line(f"{prefix}step {record.step} (flow {record.flow}, code {code})"))
     for name, value in record.given.items():
         branch.add(_line(f"{name} = {'None' if value is None else cell(value)}"))

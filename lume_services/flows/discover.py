@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import re
 import sys
 import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,11 +16,11 @@ from typing import Any
 
 from prefect import Flow, Task
 
+from lume_services.flows.code.modules import LIBRARY
+
 # With these, a flow can get at a task in ways that its code does not show.
 _DYNAMIC = {"globals", "eval", "exec", "__import__", "import_module"}
 _LARGEST_CONTAINER = 1000
-# This package calls no task behind the back of a flow.
-LIBRARY = re.compile(r"lume_services(\.(?!examples\b)|$)")
 
 
 @dataclass

@@ -21,10 +21,11 @@ from lume_services.config import current_context
 from lume_services.errors import BackendError, StepFailedError
 from lume_services.flows.artifacts import publish
 from lume_services.flows.check import CheckedSpec
+from lume_services.flows.code.code import Code
+from lume_services.flows.code.read import code_of
 from lume_services.flows.events import Observer, StepEvent, StepState
 from lume_services.flows.failure import flow_failed, not_kept, parent_missing, value_missing
 from lume_services.flows.plan import Edge, Plan
-from lume_services.flows.runs.code import Code, code_of
 from lume_services.flows.runs.identity import Identity
 from lume_services.flows.runs.lease import Lease
 from lume_services.flows.runs.records import RunRecord, RunRecords, StepRecord
@@ -279,7 +280,7 @@ class Execution:
             step=step.name,
             flow=self._plan.steps[step.name].name,
             state="failed" if failed else "completed",
-            code=vars(self._code_that_ran(step.name, step.identity.code)),
+            code=self._code_that_ran(step.name, step.identity.code),
             inputs=step.identity.inputs,
             parents=parents,
             began=step.began,

@@ -24,6 +24,7 @@ from lume_services.errors import (
     SpecError,
 )
 from lume_services.flows import FlowOfFlows
+from lume_services.flows.code.code import Code
 from lume_services.flows.runs.records import RUNS, STEPS, RunRecord, RunRecords, StepRecord
 from lume_services.flows.runs.rerun import recorded_code, rerun
 from lume_services.results import Result, copy_results, export_results, import_results
@@ -78,7 +79,7 @@ def forged(folder: Path) -> list[tuple[str, dict[str, Any]]]:
         step="double",
         flow="double",
         state="completed",
-        code={},
+        code=Code("double", None, "", {}, {}),
         inputs={},
         parents={},
         began=began,
@@ -87,7 +88,7 @@ def forged(folder: Path) -> list[tuple[str, dict[str, Any]]]:
         value=8.0,
         id="step",
     )
-    return [(RUNS, run), (STEPS, {**vars(step), "unique_hash": "step"})]
+    return [(RUNS, run), (STEPS, {**vars(step), "code": vars(step.code), "unique_hash": "step"})]
 
 
 def store_forged(service: ResultsDBService, folder: Path) -> None:

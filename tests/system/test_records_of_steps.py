@@ -17,6 +17,7 @@ from lume_services.cli.app import app
 from lume_services.config import configure, unconfigure
 from lume_services.errors import ResultsDBError, RunNotFoundError, StoreUnavailableError
 from lume_services.flows import FlowOfFlows
+from lume_services.flows.code.code import Code
 from lume_services.flows.runs.records import RunRecords, StepRecord
 from lume_services.values import fingerprint
 
@@ -74,7 +75,7 @@ def record(**values: Any) -> StepRecord:
         step="step",
         flow="step",
         state="completed",
-        code={"name": "flow"},
+        code=Code("flow", None, "", {}, {}),
         inputs={},
         parents={},
         began=datetime.now(UTC),

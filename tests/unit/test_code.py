@@ -15,7 +15,8 @@ import pytest
 from edits_of_code import EDITS, NOT, Edit
 from prefect import flow
 
-from lume_services.flows.runs.code import Code, code_of
+from lume_services.flows.code.code import Code
+from lume_services.flows.code.read import code_of
 
 ENTRYPOINT = "step:step"
 
@@ -152,7 +153,7 @@ class Installed:
         )
 
     def forget(self) -> None:
-        from lume_services.flows.runs.modules import _versions
+        from lume_services.flows.code.modules import _versions
 
         _versions.cache_clear()
 
@@ -265,7 +266,7 @@ def test_what_changes_as_the_flow_runs_is_no_code(modules):
 def test_it_is_the_same_in_another_process(modules, seed):
     found = modules(step("return {'a', 'b'}", before="import tools", **{"tools.py": "GAIN = {'a', 'b'}\n"}))
     program = (
-        "import lume_services\nfrom step import step\nfrom lume_services.flows.runs.code import code_of\n"
+        "import lume_services\nfrom step import step\nfrom lume_services.flows.code.read import code_of\n"
         f"print(code_of(step, {ENTRYPOINT!r}))"
     )
     done = subprocess.run(
@@ -282,7 +283,7 @@ def test_it_is_the_same_in_another_process(modules, seed):
 def test_a_script_knows_what_it_was_started_from(tmp_path, first):
     (tmp_path / "script.py").write_text(
         f"{first}from prefect import flow\n\n@flow\ndef step():\n    return 1\n\n"
-        "from lume_services.flows.runs.code import code_of\nprint(code_of(step).problem)\n"
+        "from lume_services.flows.code.read import code_of\nprint(code_of(step).problem)\n"
     )
     done = subprocess.run(
         [sys.executable, str(tmp_path / "script.py")],
@@ -295,7 +296,7 @@ def test_a_script_knows_what_it_was_started_from(tmp_path, first):
 
 
 def test_a_flow_of_a_console_is_not_certain():
-    program = "from prefect import flow\nfrom lume_services.flows.runs.code import code_of\n"
+    program = "from prefect import flow\nfrom lume_services.flows.code.read import code_of\n"
     program += "@flow\ndef step():\n    return 1\nprint(code_of(step).problem)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "'__main__' is in no file" in done.stdout
@@ -314,7 +315,15 @@ def closure(constant: Any, function: Callable[[int], int] = abs) -> Any:
 
 @pytest.mark.parametrize(
     "constants",
-    [(1, 2, 1.0, True, "1", b"1", None), ([1], [2], (1,)), ({"a": 1}, {"a": 2}), ({1}, {2}), ((), [])],
+    [
+        (1, 2, 1.0, True, "1", b"1", None),
+        ([1], [2], (1,)),
+        ({"a": 1}, {"a": 2}),
+        ({1}, {2}),
+        ((), []),
+        ([1, 2, 1], [1, 2, 2], [1, 2]),
+        ([abs, 1], [abs, 2]),
+    ],
     ids=str,
 )
 def test_enclosed_values_count(constants):

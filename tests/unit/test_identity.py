@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect import flow
 
-from lume_services.flows.runs.code import Code
+from lume_services.flows.code.code import Code
 from lume_services.flows.runs.identity import Identity
 
 CODE = Code("takes", None, "", {"beamline": "a"}, {"Python": "3.11"})

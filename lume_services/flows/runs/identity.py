@@ -9,7 +9,7 @@ from typing import Any
 from prefect import Flow
 
 from lume_services.errors import LUMEServicesError
-from lume_services.flows.runs.code import Code
+from lume_services.flows.code.code import Code
 from lume_services.services.scheduling.parameters import bind_parameters
 from lume_services.values import fingerprint
 

@@ -31,7 +31,7 @@ class Ancestor:
         return {
             "step": step.step,
             "flow": step.flow,
-            "code": step.code,
+            "code": vars(step.code),
             "inputs": dict(step.inputs or {}),
             "given": dict(step.given),
             "run_id": step.run_id,

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from lume_services.config import current_context
 from lume_services.errors import EncodeError, ResultCorruptError, RunNotFoundError, choose_from
+from lume_services.flows.code.code import Code
 from lume_services.flows.runs.request import LATEST
 from lume_services.flows.runs.spec_key import SpecKey, steps_of
 from lume_services.results.plain import loaded
@@ -86,7 +87,7 @@ class StepRecord:
         step: The name of the step.
         flow: The name of its flow.
         state: How it ended.
-        code: The code of its flow: the fields of `Code`.
+        code: The code of its flow.
         inputs: The fingerprints of its parameters by name; None if one has none.
         parents: The ids of the records of the steps that gave it values, by step.
         began: When it began.
@@ -105,7 +106,7 @@ class StepRecord:
     step: str
     flow: str
     state: Literal["completed", "failed"]
-    code: Mapping[str, Any]
+    code: Code
     inputs: Mapping[str, str] | None
     parents: Mapping[str, str]
     began: AwareDatetime
@@ -170,7 +171,7 @@ class RunRecords:
 
     def end(self, step: StepRecord) -> None:
         """Store that a step has ended. A value that cannot be stored is left out, and the reason kept."""
-        item = dict(vars(step))
+        item = {**vars(step), "code": vars(step.code)}
         if not _can_be_stored(step.given):
             item["given"] = {}
         try:

@@ -8,7 +8,6 @@ from typing import Any
 
 from lume_services.errors import LUMEServicesError
 from lume_services.files import load_reference
-from lume_services.flows.runs.code import Code
 from lume_services.flows.runs.identity import Identity
 from lume_services.flows.runs.records import RunRecords, StepRecord
 from lume_services.results import load_result
@@ -107,10 +106,9 @@ def _differences(identity: Identity, step: StepRecord) -> list[str]:
     found += [
         f"its parameter {name!r} has changed" for name in now if name in then and now[name] != then[name]
     ]
-    code = Code.of_record(step.code)
-    if code.problem is not None:
-        found.append(f"its code was not certain before: {code.problem}")
-    elif changed := identity.code.differences(code):
+    if step.code.problem is not None:
+        found.append(f"its code was not certain before: {step.code.problem}")
+    elif changed := identity.code.differences(step.code):
         found.append(f"the code of its flow has changed: {', '.join(changed)}")
     return sorted(found)
 

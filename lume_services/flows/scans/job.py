@@ -10,8 +10,9 @@ from uuid import uuid4
 
 from lume_services.errors import BackendError, NotAFlowError, Problem, SpecError
 from lume_services.flows.check import CheckedSpec
+from lume_services.flows.code.code import Code
+from lume_services.flows.code.read import code_of
 from lume_services.flows.resolve import importable_from
-from lume_services.flows.runs.code import Code, code_of
 from lume_services.flows.scans.points import Point
 from lume_services.flows.scans.typed import step_and_parameter
 from lume_services.flows.travel import portable

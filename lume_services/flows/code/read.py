@@ -1,25 +1,24 @@
-"""The code that a flow runs: what has to be the same for an earlier run of it to count."""
+"""Read the code of a flow: nothing is imported, nothing runs."""
 
 from __future__ import annotations
 
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
-from functools import partial
+from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
-from typing import Any, Self
+from types import ModuleType
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from prefect import Flow, Task
+from prefect import Flow
 from prefect.utilities.hashing import file_hash
 
 from lume_services import __version__
-from lume_services.errors import LUMEServicesError
-from lume_services.flows.runs.modules import (
+from lume_services.flows.code.code import Code
+from lume_services.flows.code.made import Making
+from lume_services.flows.code.modules import (
     LIBRARY,
     Module,
     find_module,
@@ -27,64 +26,12 @@ from lume_services.flows.runs.modules import (
     modules_in,
     versions_of,
 )
-from lume_services.flows.runs.source import Statement, digest_of, read_source
+from lume_services.flows.code.source import Statement, digest_of, read_source
 from lume_services.loaded import Sought, as_loaded, sought, state_of
-from lume_services.values import fingerprint
 
 _SOURCE = (".py", ".pyw")
 _MISSING = "not there"
 _HASH = re.compile("[0-9a-f]{32}")
-
-
-@dataclass(frozen=True)
-class Code:
-    """The code of a flow.
-
-    Attributes:
-        name: The name of the flow.
-        version: Its version, where the user gave one.
-        enclosed: The fingerprint of what a flow was made of that was not made by its module alone; or its
-            names there, where they are not that of its function.
-        modules: The digest of the source of each module of the user that the flow comes to, by name; only
-            what it can come to counts.
-        versions: The versions of Python and of the distributions that these modules import.
-        problem: Why it cannot be shown what the flow runs; None if it can.
-    """
-
-    name: str
-    version: str | None
-    enclosed: str
-    modules: Mapping[str, str]
-    versions: Mapping[str, str]
-    problem: str | None = None
-
-    @classmethod
-    def of_record(cls, record: Any) -> Self:
-        """Return the code from what a record has of it, which is only data."""
-        if not isinstance(record, Mapping) or record.keys() != {one.name for one in fields(cls)}:
-            return cls("", None, "", {}, {}, "the record does not say what it ran")
-        return cls(**record)
-
-    def differences(self, then: Code) -> list[str]:
-        """Return what is different from the code of an earlier run, by name."""
-        found = [
-            f"{what} was {was or 'not used'} and is {now or 'not used'}"
-            for what, was, now in (
-                ("its name", then.name, self.name),
-                ("its version", then.version, self.version),
-                *(
-                    (name, then.versions.get(name), self.versions.get(name))
-                    for name in _other(self.versions, then.versions)
-                ),
-            )
-            if was != now
-        ]
-        for name in _other(self.modules, then.modules):
-            new, gone = name not in then.modules, name not in self.modules
-            found.append(
-                f"module {name!r}" + (" is new" if new else " is not imported any more" if gone else "")
-            )
-        return found + (["the values that it encloses"] if self.enclosed != then.enclosed else [])
 
 
 def code_of(flow: Flow[..., Any], entrypoint: str | None = None, *, elsewhere: bool = False) -> Code:
@@ -100,7 +47,7 @@ def code_of(flow: Flow[..., Any], entrypoint: str | None = None, *, elsewhere: b
         elsewhere: Whether another process runs it, which loads the files as they are now.
     """
     reading = _Reading(flow, elsewhere=elsewhere)
-    made = _Made(flow)
+    made = Making(flow)
     reading.read({*made.modules, *([entrypoint.partition(":")[0]] if entrypoint else [])}, made.names)
     version = flow.version if flow.version and not _is_hash_of_file(flow) else None
     problems = [*made.problems, *reading.problems, *(reading.unclear if version is None else [])]
@@ -112,76 +59,6 @@ def code_of(flow: Flow[..., Any], entrypoint: str | None = None, *, elsewhere: b
         versions={"Python": ".".join(map(str, sys.version_info[:2])), **reading.versions},
         problem=problems[0] if problems else None,
     )
-
-
-class _Made:
-    """How a flow was made: by its module as it was loaded, or by a call, with values of its own.
-
-    Attributes:
-        modules: The modules of its functions.
-        names: The names that lead to it.
-        digest: Of its functions and their values, where a call has made it; empty otherwise.
-        problems: Why it cannot be compared.
-    """
-
-    def __init__(self, flow: Flow[..., Any]) -> None:
-        self.modules: set[str] = set()
-        self.problems: list[str] = []
-        self._seen: set[int] = set()
-        self.names = {flow.fn.__name__, *flow.fn.__qualname__.split(".")}
-        for function in _chain(flow.fn):
-            self.modules |= {function.__module__, function.__globals__.get("__name__", function.__module__)}
-        home = sys.modules.get(flow.fn.__module__)
-        known = {name for name, value in vars(home).items() if value is flow} if home else set()
-        if not known and home is not None and _at(home, flow.fn.__qualname__) is flow:
-            known = {flow.fn.__qualname__}
-        self.names |= known
-        self.digest = ""
-        if known != {flow.fn.__qualname__}:
-            self.digest = " ".join(sorted(known)) or fingerprint(list(self._parts(flow.fn)))
-
-    def _parts(self, value: Any) -> Iterator[str]:
-        """Yield what a function, and all that it encloses, was made of."""
-        if id(value) in self._seen:
-            return
-        self._seen.add(id(value))
-        if isinstance(value, Flow | Task):
-            yield from self._parts(value.fn)
-        elif isinstance(value, partial):
-            yield from self._parts([value.func, value.args, value.keywords])
-        elif isinstance(value, FunctionType):
-            self.modules |= {value.__module__, value.__globals__.get("__name__", value.__module__)}
-            self.names |= {value.__name__, *value.__qualname__.split(".")}
-            yield value.__qualname__
-            yield _compiled(value.__code__)
-            yield from self._parts([value.__defaults__, value.__kwdefaults__])
-            for cell in value.__closure__ or ():
-                yield from self._parts(_content(cell))
-        elif inspect.ismethod(value):
-            yield from self._parts([value.__func__, value.__self__])
-        elif isinstance(value, BuiltinFunctionType):
-            yield value.__qualname__
-            yield from self._parts(value.__self__)
-        elif isinstance(value, type | ModuleType):
-            self.modules.add(value.__module__ if isinstance(value, type) else value.__name__)
-            yield getattr(value, "__qualname__", value.__name__)
-        elif hasattr(value, "__wrapped__"):
-            yield from self._parts(value.__wrapped__)
-        elif isinstance(value, list | tuple) or (isinstance(value, dict) and all(map(_is_text, value))):
-            yield f"{type(value).__qualname__} of {len(value)}"
-            for part in value.items() if isinstance(value, dict) else value:
-                yield from self._parts(part)
-        else:
-            yield self._value(value)
-
-    def _value(self, value: Any) -> str:
-        try:
-            return fingerprint(value)
-        except LUMEServicesError:
-            self.problems.append(
-                f"it encloses a value that cannot be compared, of type {type(value).__name__}"
-            )
-            return ""
 
 
 class _Reading:
@@ -334,43 +211,6 @@ _known: WeakKeyDictionary[ModuleType, _Known] = WeakKeyDictionary()
 
 def _edited(file: str) -> str:
     return f"{file} may have changed after this process had loaded it. Start the process again"
-
-
-def _other(now: Mapping[str, str], then: Mapping[str, str]) -> list[str]:
-    return sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
-
-
-def _chain(function: Any) -> Iterator[FunctionType]:
-    """Yield a function and those that it wraps."""
-    seen = set()
-    while function is not None and id(function) not in seen:
-        seen.add(id(function))
-        if isinstance(function, FunctionType):
-            yield function
-        function = getattr(function, "__wrapped__", None)
-
-
-def _at(owner: Any, path: str) -> Any:
-    for name in path.split("."):
-        owner = getattr(owner, "__dict__", {}).get(name)
-    return owner
-
-
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # a name that is given its value later
-        return None
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _compiled(code: CodeType) -> str:
-    """Return what tells two functions of one place apart, as those that `lambda` makes."""
-    constants = [_compiled(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts]
-    return repr((code.co_code, code.co_names, constants))
 
 
 def _is_hash_of_file(flow: Flow[..., Any]) -> bool:
