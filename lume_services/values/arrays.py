@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 1 << 19
 _BLOCK_BYTES = 1 << 24
+_NUMBERS = ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16")
 
 
 # arrays -------------------------------------------------------------------------------------------
@@ -164,8 +165,13 @@ def _is_plain(dtype: np.dtype[Any]) -> bool:
 def _dump_scalar(scalar: np.generic) -> dict[str, Any]:
     dtype = describe(scalar.dtype)
     if _is_plain(scalar.dtype):
-        return {"dtype": dtype, "value": scalar.item()}
+        return {"dtype": dtype, "value": _item(scalar)}
     return {"dtype": dtype, "data": _raw(np.asarray(scalar))}
+
+
+def _item(scalar: np.generic) -> Any:
+    """Return the Python value of a scalar; its own `item` drops the NULs at the end of a string."""
+    return scalar[:] if isinstance(scalar, np.bytes_ | np.str_) else scalar.item()
 
 
 def _load_scalar(parts: Any) -> Any:
@@ -178,15 +184,22 @@ def _load_scalar(parts: Any) -> Any:
         raise ValueError(f"{value!r} is not the value of a {dtype} scalar")
     with np.errstate(over="ignore"):
         scalar = dtype.type(value)
-    if describe(scalar.dtype) != description or (scalar.item() != value and value == value):  # noqa: PLR0124
+    if describe(scalar.dtype) != description or (_item(scalar) != value and value == value):  # noqa: PLR0124
         raise ValueError(f"{value!r} is not the value of a {dtype} scalar")
     return scalar
 
 
 def _hash_scalar(scalar: np.generic, hasher: Hasher) -> None:
     _hash_array(np.asarray(scalar), hasher)
+    if isinstance(scalar, np.bytes_ | np.str_) and len(scalar) == 1 and not scalar.item():
+        hasher.value(1)  # as an array, one NUL is the empty string
 
+
+# Not their subclasses: a class that is not known is refused by its name.
+_SCALARS = tuple(np.dtype(code).type for code in ("?", *"SUVMm", *_NUMBERS, "g", "G"))
 
 add_kind(Kind("ndarray", np.ndarray, _dump_array, _load_array, hash_into=_hash_array))
 serve_class(LazyArray, "ndarray")
-add_kind(Kind("numpy", np.generic, _dump_scalar, _load_scalar, subclasses=True, hash_into=_hash_scalar))
+add_kind(Kind("numpy", np.generic, _dump_scalar, _load_scalar, hash_into=_hash_scalar))
+for _class in _SCALARS:
+    serve_class(_class, "numpy")

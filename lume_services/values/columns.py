@@ -7,6 +7,7 @@ None, a dict of packed strings. All others are pandas' own arrays, each with a k
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 _TIME_ZONE = re.compile(r"(?!dateutil)[A-Za-z0-9_+\-/:]{1,64}")
 _FREQUENCY = re.compile(r"-?\d{0,9}(\.\d{1,9})?[A-Za-z]{1,5}(-[A-Z0-9]{1,3})*")
+_COLUMN_KINDS = "biufcmM"
 _UNITS = {(unit, 1) for unit in ("s", "ms", "us", "ns")}
+_WITH_FREQ = (pd.DatetimeIndex, pd.TimedeltaIndex)
 _MASKED = {pd.arrays.IntegerArray: "iu", pd.arrays.FloatingArray: "f", pd.arrays.BooleanArray: "b"}
 
 
@@ -32,6 +35,7 @@ def dump_column(column: pd.Series | pd.Index) -> Any:
         return column.array
     values = column.to_numpy()
     if values.dtype != object:
+        _check_dtype(values.dtype)
         return values
     objects = values.tolist()
     return pack(objects) if all(type(item) is str or item is None for item in objects) else objects
@@ -63,10 +67,15 @@ def _load_values(parts: Any) -> Any:
         for row, item in enumerate(parts):
             values[row] = item
         return values
-    array = column_of(parts, "biufcmM")
-    if array.dtype.kind in "mM" and np.datetime_data(array.dtype) not in _UNITS:
-        raise ValueError(f"a column cannot be of dtype {array.dtype}")
+    array = column_of(parts, _COLUMN_KINDS)
+    _check_dtype(array.dtype)
     return array
+
+
+def _check_dtype(dtype: np.dtype[Any]) -> None:
+    is_time = dtype.kind in "mM"
+    if dtype.kind not in _COLUMN_KINDS or (is_time and np.datetime_data(dtype) not in _UNITS):
+        raise ValueError(f"a column cannot be of dtype {dtype}. Convert it, for example to object.")
 
 
 def dtype_of(values: Any) -> Any:
@@ -80,23 +89,42 @@ def dtype_of(values: Any) -> Any:
 def _dump_index(index: pd.Index) -> dict[str, Any]:
     if isinstance(index, pd.MultiIndex):
         index = index.remove_unused_levels()
-        levels = [dump_column(level) for level in index.levels]
         return {
-            "levels": levels,
+            "levels": [_dump_level(level) for level in index.levels],
             "codes": [np.asarray(code) for code in index.codes],
             "names": list(index.names),
         }
     if isinstance(index, pd.RangeIndex):
         return {"start": index.start, "stop": index.stop, "step": index.step, "name": index.name}
     parts = {"values": dump_column(index), "name": index.name}
-    if isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex) and index.freqstr:
-        parts["freq"] = index.freqstr
+    if isinstance(index, _WITH_FREQ) and index.freq is not None:
+        parts["freq"] = _dump_frequency(index.freq)
     return parts
+
+
+def _dump_level(level: pd.Index) -> Any:
+    """Return a level as the column it is, or, where it has a frequency, as an index."""
+    return (
+        level.rename(None) if isinstance(level, _WITH_FREQ) and level.freq is not None else dump_column(level)
+    )
+
+
+def _dump_frequency(freq: Any) -> str:
+    """Return the name of a frequency.
+
+    Raises:
+        ValueError: Its name does not say all of it.
+    """
+    name = str(freq.freqstr)
+    with suppress(ValueError):
+        if pd.tseries.frequencies.to_offset(_frequency(name)) == freq:
+            return name
+    raise ValueError(f"the frequency {freq!r} has no name that says all of it. Drop it: index.freq = None.")
 
 
 def _hash_index(index: pd.Index, hasher: Hasher) -> None:
     if isinstance(index, pd.MultiIndex):  # equal ones may have their levels in another order
-        levels = [dump_column(index.get_level_values(level)) for level in range(index.nlevels)]
+        levels = [_dump_level(index.get_level_values(level)) for level in range(index.nlevels)]
         hasher.value({"levels": levels, "names": list(index.names)})
     else:
         hasher.value(_dump_index(index))
@@ -109,7 +137,7 @@ def _load_index(parts: Any) -> Any:
         case {"start": int(), "stop": int(), "step": int(), "name": name, **rest} if not rest:
             return _load_range(parts["start"], parts["stop"], parts["step"]).rename(_label(name))
         case {"values": values, "name": name, "freq": str(freq), **rest} if not rest:
-            index = _flat(_plain_index(load_column(values)), pd.DatetimeIndex, pd.TimedeltaIndex)
+            index = _flat(_plain_index(load_column(values)), *_WITH_FREQ)
             return type(index)(index, freq=_frequency(freq), name=_label(name))
         case {"values": values, "name": name, **rest} if not rest:
             return _plain_index(load_column(values)).rename(_label(name))
@@ -123,10 +151,16 @@ def _load_levels(levels: list[Any], codes: list[Any], names: list[Any]) -> pd.Mu
     if len(set(map(len, positions))) > 1:
         raise ValueError("its codes are not equally many")
     return pd.MultiIndex(
-        [_plain_index(load_column(level)) for level in levels],
+        [_load_level(level) for level in levels],
         [part.tolist() for part in positions],
         names=[_label(name) for name in names],
     )
+
+
+def _load_level(part: Any) -> Any:
+    if isinstance(part, pd.Index):
+        return _flat(part, *_WITH_FREQ)
+    return _plain_index(load_column(part))
 
 
 def _load_range(start: int, stop: int, step: int) -> pd.RangeIndex:
@@ -209,9 +243,13 @@ def dump_time_zone(zone: Any) -> str | None:
     if zone is None:
         return None
     name = str(zone)
-    if not _TIME_ZONE.fullmatch(name) or str(load_time_zone(name)) != name:
+    if not _TIME_ZONE.fullmatch(name) or _with_zone(load_time_zone(name)) != _with_zone(zone):
         raise ValueError(f"the time zone {zone!r} has no name. Convert it to UTC.")
     return name
+
+
+def _with_zone(zone: Any) -> Any:
+    return pd.DatetimeTZDtype("ns", zone)
 
 
 def load_time_zone(name: str | None) -> Any:
@@ -224,7 +262,7 @@ def load_time_zone(name: str | None) -> Any:
         return None
     if not _TIME_ZONE.fullmatch(exactly(name, str)):
         raise ValueError(f"{name!r} is not a time zone")
-    return pd.DatetimeTZDtype("ns", name).tz
+    return _with_zone(name).tz
 
 
 def _dump_moments(array: Any) -> dict[str, Any]:
@@ -279,20 +317,23 @@ def _masked_kind(cls: Any, kinds: str) -> Kind:
 
 
 for _kind in (
-    Kind("pandas.Index", pd.Index, _dump_index, _load_index, subclasses=True, hash_into=_hash_index),
+    Kind("pandas.Index", pd.Index, _dump_index, _load_index, hash_into=_hash_index),
     Kind("pandas.Categorical", pd.Categorical, _dump_categories, _load_categories),
     Kind("pandas.DatetimeArray", pd.arrays.DatetimeArray, _dump_moments, _load_moments),
     Kind("pandas.IntervalArray", pd.arrays.IntervalArray, _dump_intervals, _load_intervals),
     Kind("pandas.PeriodArray", pd.arrays.PeriodArray, _dump_periods, _load_periods),
-    Kind(
-        "pandas.StringArray",
-        pd.arrays.StringArray,
-        _dump_strings,
-        _load_strings,
-        subclasses=True,
-        hash_into=_hash_strings,
-    ),
+    Kind("pandas.StringArray", pd.arrays.StringArray, _dump_strings, _load_strings, hash_into=_hash_strings),
     *(_masked_kind(cls, kinds) for cls, kinds in _MASKED.items()),
 ):
     add_kind(_kind)
 serve_class(pd.arrays.ArrowStringArray, "pandas.StringArray")
+for _class in (
+    pd.RangeIndex,
+    pd.MultiIndex,
+    pd.DatetimeIndex,
+    pd.TimedeltaIndex,
+    pd.PeriodIndex,
+    pd.IntervalIndex,
+    pd.CategoricalIndex,
+):
+    serve_class(_class, "pandas.Index")

@@ -2,8 +2,8 @@
 
 A simple dtype is text, little endian: `<f8`, `|b1`, `<U5`, `<M8[ns]`. A long double carries the number
 of bits of its mantissa, because machines differ: `<f16.63`. A structured dtype is a dict with names,
-formats, offsets, itemsize and, if there are any, titles; a field that is itself an array is a dict with
-base and shape; a dtype of strings of any length is a dict with coerce and missing.
+formats, offsets, itemsize and, where it has them, titles and its alignment; a field that is itself an
+array is a dict with base and shape; a dtype of strings of any length is a dict with coerce and missing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _SIMPLE = re.compile(
     r"|<[mM]8(\[([1-9]\d{0,8})?(Y|M|W|D|h|m|s|ms|us|ns|ps|fs|as)\])?"
 )
 _MOST_OVERLAP = 16
-_FIELDS = {"names", "formats", "offsets", "itemsize", "titles"}
+_LAYOUT = {"offsets", "itemsize", "aligned"}
+_FIELDS = {"names", "formats", "offsets", "itemsize", "titles", "aligned"}
 
 _X87_MANTISSA = 63
 _MANTISSA = int(np.finfo(np.longdouble).nmant)
@@ -41,6 +42,11 @@ def describe(dtype: np.dtype[Any]) -> Any:
     """
     if isinstance(dtype, StringDType):
         return {"coerce": dtype.coerce, "missing": _name_of_missing(dtype)}
+    if dtype.metadata is not None:
+        raise TypeError(
+            f"its dtype has metadata, {dict(dtype.metadata)!r:.100}, which would be lost. Store them beside "
+            "it, and it without them: array.view(array.dtype.str); where it has fields, of array.dtype.descr."
+        )
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         if not dtype.itemsize:
@@ -54,6 +60,11 @@ def describe(dtype: np.dtype[Any]) -> Any:
 
 
 def _describe_fields(dtype: np.dtype[Any], fields: list[Any]) -> dict[str, Any]:
+    if dtype.type is not np.void:
+        raise TypeError(
+            f"its dtype is of {dtype.type.__name__}s. Convert it: "
+            "numpy.array(value.tolist(), value.dtype.descr)."
+        )
     description = {
         "names": list(dtype.names or ()),
         "formats": [describe(field[0]) for field in fields],
@@ -61,13 +72,15 @@ def _describe_fields(dtype: np.dtype[Any], fields: list[Any]) -> dict[str, Any]:
         "itemsize": dtype.itemsize,
     }
     titles = [field[2] if len(field) > 2 else None for field in fields]  # noqa: PLR2004 - the title is third
+    if dtype.isalignedstruct:
+        description["aligned"] = True
     return {**description, "titles": titles} if any(titles) else description
 
 
 def without_layout(description: Any) -> Any:
     """Return a description without what tells only where in memory the fields lie."""
     if isinstance(description, dict) and "names" in description:
-        parts = {key: part for key, part in description.items() if key not in {"offsets", "itemsize"}}
+        parts = {key: part for key, part in description.items() if key not in _LAYOUT}
         return {**parts, "formats": [without_layout(item) for item in description["formats"]]}
     return description
 
@@ -108,7 +121,10 @@ def _restored(description: Any) -> np.dtype[Any]:
             description.keys() <= _FIELDS and _are_lengths([*offsets, size]) and _are_names(names, str)
         ):
             titles = description.get("titles")
-            if titles is None or (type(titles) is list and _are_names(titles, str, type(None))):
+            aligned = description.get("aligned", True)
+            if aligned is True and (
+                titles is None or (type(titles) is list and _are_names(titles, str, type(None)))
+            ):
                 fields: Any = {**description, "formats": [_of_field(item) for item in formats]}
                 dtype: np.dtype[Any] = np.dtype(fields)
                 return dtype

@@ -33,7 +33,7 @@ from lume_services.values.hdf5_layout import (
     write_plain,
 )
 from lume_services.values.plain import RawBytes
-from lume_services.values.registry import kind_named
+from lume_services.values.registry import kind_named, kind_of
 from lume_services.values.trail import Trail
 
 
@@ -94,20 +94,28 @@ def _has_text_keys(value: Any) -> bool:
     return type(value) is dict and all(type(key) is str for key in value)
 
 
+def _is_array(value: Any) -> bool:
+    """Tell whether a value is an array or a NumPy scalar, and of no subclass, which would be lost."""
+    return type(value) is np.ndarray or (
+        isinstance(value, np.generic) and kind_of(type(value)) is kind_of(np.generic)
+    )
+
+
 class _Writer:
     def __init__(self) -> None:
         self._trail = Trail("value", EncodeError)
 
-    def members(self, group: h5py.Group, values: dict[str, Any]) -> None:
+    def members(self, group: h5py.Group, values: dict[Any, Any]) -> None:
+        """Write values by their keys, or, those of a list, by their numbers."""
         for key, value in values.items():
             self._trail.steps.append(key)
-            self.value(group, member_name(key), value)
+            self.value(group, member_name(str(key)), value)
             self._trail.steps.pop()
 
     def value(self, parent: h5py.Group, name: str, value: Any) -> None:
         """Write one value as a member of a group."""
         try:
-            if isinstance(value, np.ndarray | np.generic) and is_native(value.dtype):
+            if _is_array(value) and is_native(value.dtype):
                 write_array(parent, name, value)
             elif isinstance(value, RawBytes):
                 write_bytes(parent, name, value.view)
@@ -122,7 +130,7 @@ class _Writer:
         self._trail.enter(value)
         if type(value) is list:
             group = make_group(parent, name, LIST)
-            self.members(group, {str(index): item for index, item in enumerate(value)})
+            self.members(group, dict(enumerate(value)))
         elif _has_text_keys(value):
             self.members(make_group(parent, name), value)
         else:

@@ -90,6 +90,8 @@ def write_plain(parent: h5py.Group, name: str, value: Any) -> bool:
 
 def is_native(dtype: np.dtype[Any]) -> bool:
     """Return whether `write_array` writes elements of this dtype."""
+    if dtype.metadata is not None or dtype.isalignedstruct:
+        return False
     if dtype.names is not None:
         fields = [dtype.fields[name][0] for name in dtype.names] if dtype.fields else []
         simple = all(field.kind in "iufc" and not is_long(field) for field in fields)

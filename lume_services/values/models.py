@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum, Flag
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -11,20 +11,45 @@ from pydantic_core import PydanticUndefined
 from lume_services.values.parts import exactly
 from lume_services.values.registry import Kind, add_family, full_name
 
+if TYPE_CHECKING:
+    from lume_services.values.hashing import Hasher
+
+
+PRIVATE = "$private"
+FIELDS_SET = "$fields_set"
+
 
 def _dump_model(model: BaseModel) -> dict[str, Any]:
-    fields = type(model).model_fields
-    return {
-        **{name: value for name, value in vars(model).items() if name in fields},
-        **(model.model_extra or {}),
-    }
+    """Return fields, extra and private attributes, and which fields were set, where it was not all."""
+    parts = _content(model)
+    if model.model_fields_set != parts.keys() - {PRIVATE}:
+        parts[FIELDS_SET] = sorted(model.model_fields_set)
+    return parts
+
+
+def _content(model: BaseModel) -> dict[str, Any]:
+    """Return what pydantic compares: fields, extra and private attributes."""
+    fields, found, extra = type(model).model_fields, vars(model), model.model_extra or {}
+    missing = [name for name in fields if name not in found]
+    if missing:
+        raise ValueError(f"its fields {missing} have no value. Make it with its constructor.")
+    if not extra.keys().isdisjoint({PRIVATE, FIELDS_SET}):
+        raise ValueError(f"it has an extra attribute of the name {PRIVATE!r} or {FIELDS_SET!r}.")
+    parts = {**{name: found[name] for name in fields}, **extra}
+    if type(model).__private_attributes__:
+        parts[PRIVATE] = dict(model.__pydantic_private__ or {})
+    return parts
+
+
+def _hash_model(model: BaseModel, hasher: Hasher) -> None:
+    hasher.value(_content(model))
 
 
 def _model_kind(cls: type[Any]) -> Kind:
     def load(parts: Any) -> BaseModel:
         return _load_model(cls, parts)
 
-    return Kind(full_name(cls), cls, _dump_model, load)
+    return Kind(full_name(cls), cls, _dump_model, load, hash_into=_hash_model)
 
 
 def _load_model(cls: type[BaseModel], parts: Any) -> BaseModel:
@@ -32,7 +57,15 @@ def _load_model(cls: type[BaseModel], parts: Any) -> BaseModel:
 
     They are not validated again, because a validator may change what it already changed once.
     """
-    exactly(parts, dict)
+    parts = dict(exactly(parts, dict))
+    private = parts.pop(PRIVATE, None)
+    fields_set = parts.pop(FIELDS_SET, list(parts))
+    if not set(exactly(fields_set, list)) <= parts.keys():
+        raise ValueError("it names other fields than its own as set")
+    if private is None:
+        private = _private_defaults(cls)
+    elif not exactly(private, dict).keys() <= cls.__private_attributes__.keys():
+        raise ValueError(f"the class has changed since: unknown {list(private)}")
     fields = cls.model_fields
     extra = {name: part for name, part in parts.items() if name not in fields}
     missing = [name for name, field in fields.items() if name not in parts and field.is_required()]
@@ -47,8 +80,8 @@ def _load_model(cls: type[BaseModel], parts: Any) -> BaseModel:
         {
             "__dict__": values,
             "__pydantic_extra__": extra if cls.model_config.get("extra") == "allow" else None,
-            "__pydantic_fields_set__": set(parts),
-            "__pydantic_private__": _private_defaults(cls),
+            "__pydantic_fields_set__": set(fields_set),
+            "__pydantic_private__": private,
         }
     )
     return model
@@ -61,7 +94,12 @@ def _private_defaults(cls: type[BaseModel]) -> dict[str, Any] | None:
 
 
 def _enum_kind(cls: type[Any]) -> Kind:
-    return Kind(full_name(cls), cls, lambda member: member.name, lambda name: cls[exactly(name, str)])
+    def dump(member: Any) -> str:
+        if cls.__members__.get(member.name) is not member:
+            raise ValueError("it is no member of its class.")
+        return str(member.name)
+
+    return Kind(full_name(cls), cls, dump, lambda name: cls[exactly(name, str)])
 
 
 def _flag_kind(cls: type[Any]) -> Kind:
