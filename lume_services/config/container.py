@@ -15,6 +15,7 @@ from lume_services.config.settings import (
     LUMEServicesSettings,
 )
 from lume_services.services.files import FileService, Filesystem
+from lume_services.services.files.folders import make_home
 
 FILESYSTEMS = {
     "local": "lume_services.services.files:LocalFilesystem",
@@ -28,8 +29,8 @@ def _filesystem(identifier: str, section: FilesystemSection, settings: LUMEServi
         section.type, group="lume_services.filesystems", packaged=FILESYSTEMS, base=Filesystem, where=where
     )
     arguments = {"identifier": identifier, **section.arguments()}
-    if section.type == "local":
-        arguments["directory"] = arguments["directory"] or arguments["root"] or settings.files_path
+    if section.type == "local" and arguments["directory"] is None and arguments["root"] is None:
+        arguments |= {"directory": settings.files_path, "home": settings.home}
     filesystem: Filesystem = chosen(**arguments)
     return filesystem
 
@@ -59,18 +60,24 @@ def _results_db_choice(settings: LUMEServicesSettings) -> str:
     return "plugin" if uses_plugin_results_db(settings) else settings.results_db.type
 
 
+def _with_folder(settings: LUMEServicesSettings) -> dict[str, Any]:
+    arguments = settings.results_db.arguments()
+    if arguments["path"] is None:
+        make_home(settings.home)
+        arguments["path"] = settings.results_path
+    return arguments
+
+
 def _file_results_db(settings: LUMEServicesSettings) -> Any:
     from lume_services.services.results.file import FileResultsDB
 
-    arguments = settings.results_db.arguments()
-    return FileResultsDB(**{**arguments, "path": arguments["path"] or settings.results_path})
+    return FileResultsDB(**_with_folder(settings))
 
 
 def _hdf5_results_db(settings: LUMEServicesSettings) -> Any:
     from lume_services.services.results.hdf5 import Hdf5ResultsDB
 
-    arguments = settings.results_db.arguments()
-    return Hdf5ResultsDB(**{**arguments, "path": arguments["path"] or settings.results_path})
+    return Hdf5ResultsDB(**_with_folder(settings))
 
 
 def _mongodb_results_db(settings: LUMEServicesSettings) -> Any:

@@ -75,7 +75,11 @@ class Filesystem(ABC):
 
     def create_dir(self, path: str | Path) -> None:
         """Create a folder and its parents; an existing one is left as it is."""
-        self.resolve(path).mkdir(parents=True, exist_ok=True)
+        self.make_folder(self.resolve(path))
+
+    def make_folder(self, place: Path) -> None:
+        """Make a folder of this machine with those above it, unless it is there."""
+        place.mkdir(parents=True, exist_ok=True)
 
     def read(self, path: str | Path, serializer: Serializer | type[Serializer]) -> Any:
         """Return the object that a file holds.
@@ -110,7 +114,7 @@ class Filesystem(ABC):
         """
         place = self.resolve(path)
         if create_dir:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            self.make_folder(place.parent)
         elif not place.parent.is_dir():
             raise FileNotFoundError(2, f"no such folder on filesystem {self.identifier!r}", str(place.parent))
         writer = serializer() if isinstance(serializer, type) else serializer

@@ -253,6 +253,8 @@ class Database:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = self.path.with_name(f"{self.path.name}.{secrets.token_hex(8)}")
         try:
+            # SQLite would make it 0644, whatever the umask is; its other files get the mode of this one.
+            unfinished.touch(0o666, exist_ok=False)
             connection = sqlite3.connect(unfinished, isolation_level=None)
             try:
                 mode = "DELETE" if is_shared(self.path.parent) else "WAL"
