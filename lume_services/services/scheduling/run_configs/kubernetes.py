@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import Field, FilePath, model_validator
@@ -11,17 +10,9 @@ from typing_extensions import override
 
 from lume_services.errors import Problem, RunConfigError, UnreadableFileError
 from lume_services.services.scheduling.run_configs.kubernetes_template import configured_from, variables_of
+from lume_services.services.scheduling.run_configs.quantity import Quantity, amount
 from lume_services.services.scheduling.run_configs.server import ServerRunConfig
 from lume_services.values.regular import read_text
-
-_SUFFIXES = {
-    "": Decimal(1),
-    "m": Decimal("0.001"),
-    **{letter: Decimal(1000) ** power for power, letter in enumerate("kMGTPE", start=1)},
-    **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", start=1)},
-}
-Quantity = Annotated[str, Field(pattern=r"^\d+(\.\d+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")]
-"""An amount as Kubernetes writes it: `500m` of a CPU, `2Gi` of memory."""
 
 
 class KubernetesRunConfig(ServerRunConfig):
@@ -72,7 +63,7 @@ class KubernetesRunConfig(ServerRunConfig):
     def _requests_fit_limits(self) -> Self:
         for kind in ("cpu", "memory"):
             request, limit = getattr(self, f"{kind}_request"), getattr(self, f"{kind}_limit")
-            if request and limit and _amount(request) > _amount(limit):
+            if request and limit and amount(request) > amount(limit):
                 raise ValueError(f"{kind}_request {request} is more than {kind}_limit {limit}")
         if self.job_template is not None and self.job_template_path is not None:
             raise ValueError("job_template and job_template_path are both given; give one of them")
@@ -115,8 +106,3 @@ class KubernetesRunConfig(ServerRunConfig):
             problem = Problem(f"the job template cannot be read: {error}", str(path))
             raise RunConfigError("the job template cannot be used", [problem]) from error
         return found if isinstance(found, dict) else {}
-
-
-def _amount(quantity: str) -> Decimal:
-    number = quantity.rstrip("mkMGTPEi")
-    return Decimal(number) * _SUFFIXES[quantity[len(number) :]]
