@@ -6,7 +6,7 @@ export PREFECT_HOME ?= $(CURDIR)/.cache/prefect
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: demo test test-kubernetes chaos lint docs benchmarks lock samples clean
+.PHONY: demo test fuzz test-kubernetes chaos lint docs benchmarks lock samples clean
 
 # The locks are complete; without --no-deps, older pips look for other versions of what is named with an extra.
 $(VENV)/.demo: requirements.txt pyproject.toml
@@ -25,6 +25,10 @@ demo: $(VENV)/.demo  ## install, and run the main job
 
 test: $(VENV)/.dev  ## install, and run all tests
 	$(BIN)/python -m pytest -n 2  # the backends in one process, the rest in the other; see conftest.py
+
+fuzz: export LUME_FUZZ ?= 60000
+fuzz: $(VENV)/.dev  ## mutate what is read, and look that only errors of ours come of it
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/fuzz
 
 # Where `../shared/tools/kubernetes-build ../infra/kubernetes` puts the programs of a cluster.
 test-kubernetes: export LUME_TEST_KUBERNETES_BIN ?= $(abspath ../infra/kubernetes/bin)

@@ -155,6 +155,10 @@ class PathNotInMount(PathNotInFilesystem):
     """A path is neither below the mount path nor below the mount alias."""
 
 
+class FileReferenceError(LUMEServicesError, ValueError):
+    """What was given is not the reference to a file."""
+
+
 class FileTypeNotRegistered(LUMEServicesError, LookupError):
     """A file reference names a serializer that this process does not know."""
 

@@ -57,7 +57,7 @@ FILESYSTEM_SECTIONS: dict[str, type[Section]] = {
 
 def _kind(section: Any, packaged: dict[str, Any]) -> str:
     kind = section.get("type") if isinstance(section, dict) else getattr(section, "type", None)
-    return kind if kind in packaged else "plugin"
+    return kind if isinstance(kind, str) and kind in packaged else "plugin"
 
 
 ResultsDBSection = Annotated[

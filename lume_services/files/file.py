@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lume_services.config import current_context
-from lume_services.errors import FileChangedError
+from lume_services.errors import FileChangedError, FileReferenceError
 from lume_services.files.registry import get_serializer, register_serializer, type_string
 from lume_services.services.files import FileService, Serializer
 from lume_services.values import register_type
+from lume_services.values.parts import exactly, members
 
 S = TypeVar("S")
 """A serializer class."""
@@ -163,27 +164,41 @@ def load_reference(reference: Mapping[str, Any]) -> FileResult[Any]:
         reference: What `jsonable_dict()` gave, also after a round trip through JSON.
 
     Raises:
-        pydantic.ValidationError: It is not a file reference.
+        FileReferenceError: It is not a file reference.
         FileTypeNotRegistered: This process does not know its type.
     """
-    unbound: FileResult[Any] = FileResult.model_validate(dict(reference))
-    serializer: Any = get_serializer(unbound.file_type_string)
-    bound: type[FileResult[Any]] = FileResult[serializer]
-    return bound.model_validate(dict(reference))
+    return _bound(FileResult, reference)
+
+
+def _bound(kind: type[FileResult[Any]], reference: Any) -> FileResult[Any]:
+    if not isinstance(reference, Mapping):
+        raise _no_reference(f"it is of type {type(reference).__name__}")
+    try:
+        unbound: FileResult[Any] = FileResult.model_validate(dict(reference))
+        serializer: Any = get_serializer(unbound.file_type_string)
+        generic: Any = kind
+        found: FileResult[Any] = generic[serializer].model_validate(dict(reference))
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors()]
+        raise _no_reference("; ".join(problems)) from error
+    return found
+
+
+def _no_reference(why: str) -> FileReferenceError:
+    return FileReferenceError(
+        f"this is no reference to a file: {why}.",
+        remedy="Pass what save_file or jsonable_dict() returned.",
+    )
 
 
 def _dump(file: FileResult[Any]) -> dict[str, Any]:
     return {"handle": isinstance(file, File), **file.jsonable_dict()}
 
 
-def _load(parts: dict[str, Any]) -> FileResult[Any]:
-    handle = parts.pop("handle")
-    result = load_reference(parts)
-    if not handle:
-        return result
-    serializer: Any = get_serializer(result.file_type_string)
-    file: type[File[Any]] = File[serializer]
-    return file.model_validate(parts)
+def _load(parts: Any) -> FileResult[Any]:
+    handle, *_ = members(parts, "handle", *FileResult.model_fields)
+    reference = {name: parts[name] for name in FileResult.model_fields}
+    return _bound(File if exactly(handle, bool) else FileResult, reference)
 
 
 register_type("lume_services.files.File", FileResult, _dump, _load, subclasses=True)

@@ -337,10 +337,12 @@ def load_result(reference: Mapping[str, Any], results_db_service: ResultsDBServi
         ResultTypeNotRegistered: Its class is not known in this process; nothing is imported.
         ResultNotFoundError: It is not stored, or was deleted.
     """
-    missing = {"project_name", "query", "result_type_string"} - reference.keys()
+    expected: dict[str, Any] = {"project_name": str, "query": Mapping, "result_type_string": str}
+    given = reference if isinstance(reference, Mapping) else {}
+    missing = [name for name, kind in expected.items() if not isinstance(given.get(name), kind)]
     if missing:
         raise ResultNotFoundError(
-            f"this is no reference to a result, it lacks {', '.join(sorted(missing))}: {dict(reference)!r}",
+            f"this is no reference to a result, it lacks {', '.join(missing)}: {reference!r:.500}",
             remedy="Pass what Result.unique_rep() or the task save_db_result returned.",
         )
     found_class = get_result_from_string(reference["result_type_string"])

@@ -24,13 +24,20 @@ from typing import Any
 from lume_services.errors import DecodeError, EncodeError
 from lume_services.values.blobs import Blob, BlobReader, BlobSink, BlobSource
 from lume_services.values.checks import kind_or_fail, put_together, taking_apart, utc, utf8
-from lume_services.values.document import INT64, MAX_DOCUMENT_DEPTH, Document, is_storable_datetime
+from lume_services.values.document import (
+    INT64,
+    MAX_DOCUMENT_DEPTH,
+    TYPE,
+    TYPES,
+    Document,
+    is_storable_datetime,
+)
 from lume_services.values.plain import RawBytes
 from lume_services.values.registry import kind_named
 from lume_services.values.trail import Trail
 
-TYPE = "$type"
-TYPES = "$types"
+__all__ = ["DEFAULT_THRESHOLD", "TYPE", "TYPES", "decode", "encode", "types_beside"]
+
 DEFAULT_THRESHOLD = 1 << 16
 
 _PLAIN: tuple[type[Any], ...] = (str, int, float, bytes)

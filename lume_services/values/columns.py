@@ -172,7 +172,7 @@ def _load_range(start: int, stop: int, step: int) -> pd.RangeIndex:
 
 
 def _label(name: Any) -> Any:
-    hash(name)  # a label is a key
+    hash(name)  # it is a key
     return name
 
 
@@ -188,6 +188,9 @@ def _flat(index: Any, *types: type[pd.Index]) -> Any:
 
 
 def _plain_index(values: Any) -> Any:
+    if values.dtype == object:
+        for label in values:
+            hash(label)
     return pd.Index(values, dtype=dtype_of(values))
 
 

@@ -64,6 +64,8 @@ class Guard:
         Raises:
             DecodeError: It is a link to elsewhere, or a group with several names.
         """
+        if not isinstance(group, h5py.Group):
+            raise self._trail.fail("this is not a group.")
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise self._trail.fail("this is a link that leads elsewhere.", "Copy its target into the file.")
         node = group[name]

@@ -11,7 +11,7 @@ from lume.variables import ScalarVariable
 from prefect import flow
 
 from lume_services.config import current_context
-from lume_services.errors import FlowFailedError, ResultNotFoundError, SerializationError
+from lume_services.errors import FileReferenceError, FlowFailedError, ResultNotFoundError, SerializationError
 from lume_services.files import File, HDF5File, TextFile, TextResult
 from lume_services.results import Result
 from lume_services.tasks import (
@@ -130,11 +130,32 @@ def test_a_mistyped_attribute_index_is_an_error(run, index, message):
     assert message in str(error)
 
 
-def test_what_is_no_reference_is_refused(run):
+@pytest.mark.parametrize(
+    "reference",
+    [{"query": {}}, "text", {"project_name": 1, "query": {}, "result_type_string": "a"},
+     {"project_name": "p", "query": [], "result_type_string": "a"},
+     {"project_name": "p", "query": {}, "result_type_string": ["a"]}],
+)  # fmt: skip
+def test_what_is_no_reference_is_refused(run, reference):
     """TSK-5: text is neither documented nor accepted."""
-    error = cause_of(run, lambda: load_db_result({"query": {}}))
+    error = cause_of(run, lambda: load_db_result(reference))
     assert isinstance(error, ResultNotFoundError)
     assert "no reference to a result" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("text", "it is of type str"),
+        ({"filename": 3, "file_type_string": "a:B"}, "filename: Input should be a valid string"),
+        ({"filename": "a", "more": 1}, "more: Extra inputs are not permitted"),
+        ({"filename": "a"}, "write FileResult"),
+    ],
+)
+def test_what_is_no_reference_to_a_file_is_refused(run, reference, message):
+    error = cause_of(run, lambda: load_file(reference))
+    assert isinstance(error, FileReferenceError)
+    assert message in str(error)
 
 
 def test_task_options_are_prefects_own(run):

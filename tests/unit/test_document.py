@@ -129,3 +129,32 @@ def test_depth_is_bounded_and_a_cycle_is_named():
 def test_a_part_that_appears_twice_is_no_cycle():
     part = {"x": [1]}
     assert loads(dumps([part, part, [part]])) == [part, part, [part]]
+
+
+def test_a_lone_surrogate_is_refused_and_a_pair_is_one_character():
+    assert loads('["\\ud83d\\ude00", "\\\\ud800"]') == ["\U0001f600", "\\ud800"]
+    for text in (
+        '["\\ud800"]',
+        '{"\\udc00": 1}',
+        '["\\\\ud83d\\ude00"]',
+        '[{"$datetime": "2024-01-31T00:00:00Z"}, "\\udfff"]',
+    ):
+        with pytest.raises(DecodeError, match="surrogates not allowed"):
+            loads(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"$type": "blob", "digest": 3, "nbytes": 1}', "no digest or no length"),
+        ('{"$type": "blob", "digest": "a"}', "no digest or no length"),
+        ('{"$type": "blob", "digest": "a", "nbytes": -1}', "no digest or no length"),
+        ('{"$type": "bytes", "value": 1}', "bytes are not there"),
+        ('{"a": 1, "$types": [1]}', r"its \$types is damaged"),
+        ('{"a": 1, "$types": {"a": 7}}', r"its \$types is damaged"),
+    ],
+)
+def test_what_queries_and_statistics_look_into_is_whole(text, message):
+    assert dumps(loads(text))
+    with pytest.raises(DecodeError, match=message):
+        loads(text, encoded=True)

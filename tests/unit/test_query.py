@@ -12,6 +12,7 @@ import pytest
 
 from lume_services.errors import EncodeError, QueryError
 from lume_services.services.results.query.filter import compile_query
+from lume_services.services.results.query.selection import Selection
 from lume_services.values import encode
 
 
@@ -251,3 +252,16 @@ def test_bounds_hold_for_every_match() -> None:
     assert query.texts("_id") == ["x"]
     assert query.texts("unique_hash") is None
     assert set(query.bounds) == {("_id",), ("a",)}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"sort": 5}, {"sort": [5]}, {"sort": {"a": 1}}, {"sort": [("a", 3)]}, {"sort": b"a"},
+        {"fields": 5}, {"fields": "a"}, {"fields": [1]}, {"fields": b"a"},
+        {"limit": "1"}, {"limit": -1}, {"limit": True}, {"skip": 1.5},
+    ],
+)  # fmt: skip
+def test_options_of_a_query_that_are_none_are_errors_of_ours(options):
+    with pytest.raises(QueryError):
+        Selection.of({}, **options)

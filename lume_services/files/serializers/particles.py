@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import h5py
+
+from lume_services.errors import DecodeError
 from lume_services.values.hdf5 import check_tree
 
 
@@ -29,9 +32,27 @@ class ParticleGroupSerializer:
         Raises:
             DecodeError: The file links to other files, or could do harm otherwise; see `values.hdf5_guard`.
         """
-        import h5py
         from beamphysics import ParticleGroup
 
         with h5py.File(filename, "r") as file:
             check_tree(file)
+            _check_places(file)
             return ParticleGroup(file)
+
+
+def _check_places(file: h5py.File) -> None:
+    """Refuse datasets where beamphysics looks for groups: it would go through their rows one by one."""
+    path = "".join(str(_text(file.attrs.get(name, b""))) for name in ("basePath", "particlesPath"))
+    depth = sum(map(bool, path.split("/")))  # of the group of particles
+
+    def visit(name: str, node: h5py.HLObject) -> None:
+        parents = name.split("/")
+        is_record = len(parents) > depth + 1 or (len(parents) == depth + 1 and "position" in node.parent)
+        if isinstance(node, h5py.Dataset) and not is_record:
+            raise DecodeError("this dataset lies where the groups of particles are.", where=name)
+
+    file.visititems(visit)
+
+
+def _text(attribute: Any) -> Any:
+    return attribute.decode() if isinstance(attribute, bytes) else attribute

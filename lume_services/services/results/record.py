@@ -106,7 +106,7 @@ class StoredRecord:
         if _digest(self.text) != self.digest:
             raise self._corrupt("its text does not match its digest")
         try:
-            document: Any = loads(self.text.decode())
+            document: Any = loads(self.text.decode(), encoded=True)
         except (DecodeError, UnicodeDecodeError) as error:
             raise self._corrupt("its text is not a document") from error
         if not isinstance(document, dict):

@@ -33,7 +33,7 @@ from lume_services.services.results.query.order import view
 from lume_services.services.results.record import DATE_MODIFIED, UNIQUE_HASH, Record
 from lume_services.values.blobs import Blob
 from lume_services.values.codec import TYPE, TYPES, decode, encode, types_beside
-from lume_services.values.document import dumps
+from lume_services.values.document import dumps, loads
 from lume_services.values.dtypes import describe, restore
 from lume_services.values.hdf5_guard import Guard, text_of
 from lume_services.values.hdf5_layout import (
@@ -217,8 +217,8 @@ def read_record(path: Path) -> tuple[str, Record]:
     """
     with opened(path) as file:
         collection, record_id = text_of(file, _COLLECTION), text_of(file, _ID)
-        document = _Reader(path.stat().st_size).document(file)
-        text = dumps(document).encode()
+        text = dumps(_Reader(path.stat().st_size).document(file)).encode()
+        document: Any = loads(text.decode(), encoded=True)
         unique_hash, moment = document.get(UNIQUE_HASH), view(document.get(DATE_MODIFIED))
         if not collection or not record_id or _seal(collection, record_id, text) != text_of(file, _DIGEST):
             raise corrupt(path, "its content does not match its digest")
@@ -259,7 +259,7 @@ def opened(path: Path) -> Iterator[h5py.File]:
         if error.errno is not None:
             raise explain_os_error(error, path) from error
         raise corrupt(path, f"HDF5 says: {error}") from error
-    except (ValueError, TypeError, LookupError, RuntimeError, MemoryError) as error:
+    except Exception as error:
         raise corrupt(path, f"it is not laid out as a result: {error!r}") from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -109,11 +109,15 @@ class Selection(NamedTuple):
 def _paths(fields: Sequence[str] | None) -> tuple[Path, ...] | None:
     if fields is None:
         return None
-    if isinstance(fields, str) or not all(isinstance(name, str) for name in fields):
+    if not _is_list(fields) or not all(isinstance(name, str) for name in fields):
         raise QueryError(
             f"fields is a list of paths, not {fields!r}.", remedy='Write ["inputs", "outputs.y"].'
         )
     return tuple(Path(name) for name in fields)
+
+
+def _is_list(given: Any) -> bool:
+    return isinstance(given, Collection) and not isinstance(given, str | bytes | Mapping)
 
 
 def _number(value: Any, name: str) -> int:
@@ -122,8 +126,13 @@ def _number(value: Any, name: str) -> int:
     return value
 
 
+_HOW_TO_SORT = 'Write "outputs.y", "-outputs.y" for the greatest first, or [("outputs.y", -1)].'
+
+
 def _sort_keys(sort: SortSpec | None) -> tuple[SortKey, ...]:
-    parts: Sequence[Any] = [sort] if isinstance(sort, str) else sort or ()
+    parts: Any = [sort] if isinstance(sort, str) else () if sort is None else sort
+    if not _is_list(parts):
+        raise QueryError(f"cannot sort by {sort!r:.200}.", remedy=_HOW_TO_SORT)
     return tuple(_sort_key(part) for part in parts)
 
 
@@ -134,8 +143,5 @@ def _sort_key(part: Any) -> SortKey:
         case (str() as name, int() as direction) if direction in (ASCENDING, DESCENDING):
             pass
         case _:
-            raise QueryError(
-                f"cannot sort by {part!r}.",
-                remedy='Write "outputs.y", "-outputs.y" for the greatest first, or [("outputs.y", -1)].',
-            )
+            raise QueryError(f"cannot sort by {part!r:.200}.", remedy=_HOW_TO_SORT)
     return SortKey(Path(name), direction)
