@@ -10,10 +10,13 @@ import gc
 import os
 import random
 import secrets
+import shutil
 import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,9 +27,11 @@ from chaos.checks import faults, runs_of  # noqa: E402
 from chaos.flows import measured  # noqa: E402
 from chaos.place import Place, place  # noqa: E402
 from chaos.processes import adopt_orphans, command_of, descendants, reap, size_of, wait_until  # noqa: E402
+from lume_services.config import use_context  # noqa: E402
 
 FINAL_SECONDS = 120
-PAUSE_SECONDS = (1.0, 8.0)
+AT_ONCE = 8
+PAUSE_SECONDS = (1.0, 9.0)
 
 
 def main() -> int:
@@ -49,7 +54,7 @@ def main() -> int:
         found += leftovers(here)
         if found:
             keep = Path.cwd() / f"chaos-{given.seed}"
-            os.rename(here.folder, keep)
+            shutil.move(here.folder, keep)
             print(f"the logs are in {keep}")
     print("\n".join(found) or "all promises were kept")
     return 1 if found else 0
@@ -88,67 +93,56 @@ def chaos(here: Place, seconds: float, seed: int, count: int) -> list[str]:
     return list(faults(here, callers.answers, runs))
 
 
+# What is struck, and how often of a hundred times.
+TARGETS = {
+    "job": 55,
+    "worker": 13,
+    "worker -9": 13,
+    "fork server -9": 5,
+    "worker and all it started -9": 5,
+    "server": 2,
+    "server -9": 2,
+    "real server -9": 5,
+}
+
+
 def strike(here: Place, dice: random.Random) -> str | None:
-    """Kill something, and say what."""
-    worker = dice.choice(here.workers)
-    chosen = dice.choices(
-        (
-            "job",
-            "worker -9",
-            "worker",
-            "fork server",
-            "worker and all its own",
-            "server -9",
-            "real server -9",
-            "server",
-        ),
-        (10, 4, 4, 1, 1, 1, 2, 1),
-    )[0]
-    if chosen == "server -9":
-        here.server.kill(signal.SIGKILL)
-    elif chosen == "server":
-        here.server.kill(signal.SIGTERM)
-    elif chosen == "worker":
-        worker.kill(signal.SIGTERM)
-    elif chosen == "worker -9":
-        worker.kill(signal.SIGKILL)
-    else:
-        victims = victims_of(here, worker, chosen)
-        for victim in victims if chosen == "worker and all its own" else victims and [dice.choice(victims)]:
-            try:
-                os.kill(victim, signal.SIGKILL)
-            except ProcessLookupError:
-                return None
-        return chosen if victims else None
-    return chosen
+    """Kill something, and say what; nothing, where there is none of it now."""
+    chosen = dice.choices(list(TARGETS), list(TARGETS.values()))[0]
+    victims = dice.choice(list(_victims(here, chosen)) or [[]])
+    for victim in victims:
+        with suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL if "-9" in chosen or chosen == "job" else signal.SIGTERM)
+    return chosen if victims else None
 
 
-def victims_of(here: Place, worker, chosen: str) -> list[int]:
-    if chosen == "real server -9":
-        return (
-            [pid for pid in descendants(here.server.pid) if "prefect" in command_of(pid)]
-            if here.server.pid
-            else []
-        )
-    if worker.pid is None:
-        return []
-    below = list(descendants(worker.pid))
-    if chosen == "worker and all its own":
-        return [worker.pid, *below]
-    servers = [pid for pid in below if "fork_server.serve" in command_of(pid)]
-    # A job that is forked has the command of the fork server, whose child it is.
-    fork_server = servers[:1]
-    return fork_server if chosen == "fork server" else [pid for pid in below if pid not in fork_server]
+def _victims(here: Place, chosen: str) -> Iterator[list[int]]:
+    """Yield the processes of which one group is struck."""
+    name = chosen.removesuffix(" -9")
+    if name in {"server", "real server"}:
+        if here.server.pid is not None:
+            below = list(descendants(here.server.pid))
+            yield [here.server.pid] if name == "server" else below
+        return
+    for pid in (worker.pid for worker in here.workers if worker.pid is not None):
+        below = list(descendants(pid))
+        fork_server = [one for one in below if "fork_server.serve" in command_of(one)][:1]
+        if name == "job":  # the process that stands for it, or the one that was forked
+            yield from ([one] for one in below if one not in fork_server)
+        elif name == "fork server":
+            yield fork_server
+        else:
+            yield [pid, *below] if name == "worker and all it started" else [pid]
 
 
 def growth(here: Place, count: int) -> list[str]:
     """Run so many flows, and return what has grown meanwhile."""
     service = here.context.scheduling_service()
 
-    def run(number: int) -> None:
-        for value in range(number):
+    def run(value: int) -> None:
+        with use_context(here.context):
             parameters = {"folder": str(here.folder), "value": value, "seconds": 0}
-            assert service.run_and_return(measured, parameters, timeout=120) == 2 * value
+            assert service.run_and_return(measured, parameters) == 2 * value
 
     def sizes() -> dict[str, tuple[float, int]]:
         gc.collect()
@@ -161,10 +155,11 @@ def growth(here: Place, count: int) -> list[str]:
 
     for other in here.workers[1:]:
         other.stop()
-    run(count // 4)  # what is imported, compiled and cached once
-    before = sizes()
-    run(count)
-    after = sizes()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(run, range(count // 4)))  # what is imported, compiled and cached once
+        before = sizes()
+        list(pool.map(run, range(count)))
+        after = sizes()
     found = []
     for name, (memory, files) in after.items():
         print(
