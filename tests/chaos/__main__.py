@@ -31,7 +31,7 @@ from lume_services.config import use_context  # noqa: E402
 
 FINAL_SECONDS = 120
 AT_ONCE = 8
-PAUSE_SECONDS = (1.0, 9.0)
+PAUSE_SECONDS = (1.0, 19.0)
 
 
 def main() -> int:
@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=secrets.randbelow(10**6), help="of what is killed, and when"
     )
-    parser.add_argument("--callers", type=int, default=4)
+    parser.add_argument("--callers", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--runs", type=int, default=200, help="runs after that, to see whether memory grows")
     given = parser.parse_args()
@@ -90,7 +90,9 @@ def chaos(here: Place, seconds: float, seed: int, count: int) -> list[str]:
     print(f"{len(callers.answers)} answers:", ", ".join(f"{what} {n}" for what, n in told.most_common()))
     states = Counter(run.state_name for run in runs.values())
     print(f"{len(runs)} runs:", ", ".join(f"{what} {n}" for what, n in states.most_common()), flush=True)
-    return list(faults(here, callers.answers, runs))
+    found = list(faults(here, callers.answers, runs))
+    print("\n".join(found) or "every answer was true", flush=True)
+    return found
 
 
 # What is struck, and how often of a hundred times.
