@@ -121,6 +121,12 @@ def noted(path: str, value: int, seconds: float = 0.0) -> int:
 
 
 @flow
+async def noted_async(path: str, value: int, seconds: float = 0.0) -> int:
+    """As `noted`."""
+    return noted.fn(path, value, seconds)
+
+
+@flow
 def hungry(megabytes: int):
     """Say so, then take memory until it is killed."""
     get_run_logger().info("takes memory")

@@ -83,7 +83,7 @@ def reconcile(
     ] = None,
     as_json: JSONFlag = False,
 ) -> None:
-    """End the runs that a dead worker or a killed parent left behind."""
+    """Bring runs to a true state that a worker or a caller left behind: ended, or scheduled again."""
     from lume_services.config import current_context
     from lume_services.services.scheduling.backends.server_api import ServerAPI
     from lume_services.services.scheduling.reconcile import SILENT_SECONDS
@@ -96,6 +96,6 @@ def reconcile(
         print_json([asdict(run) for run in ended])
     elif ended:
         rows = ((run.name, run.before, run.after, run.why) for run in ended)
-        print_table("Ended", ("run", "was", "is", "why"), rows)
+        print_table("Reconciled", ("run", "was", "is", "why"), rows)
     else:
         echo("Every run is in a true state.")

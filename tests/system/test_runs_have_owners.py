@@ -31,7 +31,6 @@ from lume_services.services.scheduling.claims import BEGINNING, Beginning, claim
 pytestmark = pytest.mark.system
 
 TESTS = Path(__file__).parent.parent
-ENTRYPOINT = "lume_services.flows.jobs.backend_flows/noted"
 LONG = 120
 
 
@@ -98,10 +97,10 @@ def begins(path):
     return Counter(int(line.split()[1]) for line in path.read_text().splitlines()) if path.exists() else {}
 
 
-def job(environment, run_id):
+def job(environment, run_id, name="noted"):
     """Start what a worker starts for a run."""
     return subprocess.Popen(
-        [sys.executable, "-m", "prefect.flow_engine", ENTRYPOINT],
+        [sys.executable, "-m", "prefect.flow_engine", f"lume_services.flows.jobs.backend_flows/{name}"],
         env={
             **environment,
             "PREFECT_API_URL": environment["LUME_PREFECT__API_URL"],
@@ -197,11 +196,13 @@ def test_a_job_that_was_held_up_leaves_the_run_to_another(client, monkeypatch):
     assert client.read_flow_run(run).state.is_running()
 
 
-def test_of_many_jobs_of_a_run_one_begins(service, environment, tmp_path):
+@pytest.mark.parametrize("name", ["noted", "noted_async"])
+def test_of_many_jobs_of_a_run_one_begins(service, environment, tmp_path, name):
     path = tmp_path / "begins"
-    handle = service.run(flow=flows.noted, parameters={"path": str(path), "value": 3, "seconds": 2})
-    jobs = [job(environment, handle.run_id) for _ in range(4)]
-    assert [one.wait(LONG) for one in jobs] == [0] * 4
+    parameters = {"path": str(path), "value": 3, "seconds": 2}
+    handle = service.run(flow=getattr(flows, name), parameters=parameters)
+    jobs = [job(environment, handle.run_id, name) for _ in range(3)]
+    assert [one.wait(LONG) for one in jobs] == [0] * 3
     assert handle.result(LONG) == 3
     assert begins(path) == {3: 1}
 

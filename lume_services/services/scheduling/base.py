@@ -11,7 +11,12 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lume_services.errors import NotAFlowError, RunNotFoundError, RunTimeoutError
+from lume_services.errors import (
+    APIUnreachableError,
+    NotAFlowError,
+    RunNotFoundError,
+    RunTimeoutError,
+)
 from lume_services.services.scheduling.event_loop import in_thread
 from lume_services.services.scheduling.run_configs import RunConfig
 
@@ -274,9 +279,9 @@ class Backend(ABC):
         handle = self.run(flow, parameters, run_config)
         try:
             handle.wait(timeout)
-        except RunTimeoutError:
+        except RunTimeoutError as late:
             if cancel_on_timeout:
-                handle.cancel()
+                _cancel(handle, late)
             raise
         return value_of(handle, task_name)
 
@@ -305,6 +310,23 @@ class Backend(ABC):
                 cancel_on_timeout=cancel_on_timeout,
             )
         )
+
+
+def _cancel(handle: RunHandle, late: RunTimeoutError) -> None:
+    """Cancel a run that is given up.
+
+    Raises:
+        RunTimeoutError: It may go on, as nobody could be told.
+    """
+    try:
+        handle.cancel()
+    except APIUnreachableError as error:
+        raise RunTimeoutError(
+            f"{late.message} It could not be cancelled, so it may go on: {error.message}",
+            where=late.where,
+            remedy=error.remedy,
+            run_id=handle.run_id,
+        ) from error
 
 
 def value_of(handle: RunHandle, task_name: str | None) -> Any:

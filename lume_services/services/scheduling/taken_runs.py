@@ -42,8 +42,6 @@ class AnswersForRuns(_Worker):
     async def _submit_run(self, flow_run: FlowRun) -> None:
         self.taken.add(flow_run.id)
         try:
-            if here := this_process():
-                await self.client.update_flow_run_labels(flow_run.id, {HOLDER: here})
             await super()._submit_run(flow_run)
         except (HTTPError, PrefectException) as error:  # it would end the worker, and all its jobs
             logger.warning("Run %s is left to who looks for it next: %s", flow_run.name, error)
@@ -51,6 +49,12 @@ class AnswersForRuns(_Worker):
             self._release_limit_slot(flow_run.id)
         if flow_run.id not in self._with_jobs:  # another worker has it, or it was cancelled
             self.taken.discard(flow_run.id)
+
+    @override
+    async def _give_worker_labels_to_flow_run(self, flow_run_id: UUID) -> None:
+        await super()._give_worker_labels_to_flow_run(flow_run_id)
+        if here := this_process():  # and no other worker: this one has the run by now
+            await self.client.update_flow_run_labels(flow_run_id, {HOLDER: here})
 
     @override
     async def _submit_run_and_capture_errors(

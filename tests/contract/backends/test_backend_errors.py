@@ -19,8 +19,10 @@ from lume_services.errors import (
     ImageMissingError,
     NoWorkerError,
     RunConfigError,
+    RunTimeoutError,
     UnschedulableError,
 )
+from lume_services.services.scheduling.backends.server_run import ServerRun
 
 LONG = 120
 on_docker = pytest.mark.parametrize("backend_settings", ["docker"], indirect=True)
@@ -144,6 +146,20 @@ def test_nobody_takes_the_run(tmp_path):
     assert f"lume-services worker start --type process --pool nobody-{tmp_path.name}" in str(caught.value)
     assert handle.state.is_cancelled()  # before that was said
     assert "no worker takes runs" in handle.state.message
+
+
+def test_a_run_that_could_not_be_cancelled_may_go_on(tmp_path, monkeypatch):
+    service = service_of(
+        tmp_path, api_url=servers_prefect.session_server().url, work_pool=f"nobody-{tmp_path.name}"
+    )
+    url = f"http://127.0.0.1:{free_port()}/api"
+
+    def gone(handle):
+        raise APIUnreachableError("the Prefect server does not answer.", where=url)
+
+    monkeypatch.setattr(ServerRun, "cancel", gone)
+    with pytest.raises(RunTimeoutError, match="it may go on: the Prefect server does not answer"):
+        service.run_and_return(flow=flows.nothing, timeout=0.5)
 
 
 def test_no_server_answers(tmp_path):
