@@ -109,14 +109,14 @@ def _write_parquet(records: Records, path: Path) -> int:
 
 
 def _write_hdf5(records: Records, path: Path) -> int:
-    import h5py
-
     from lume_services.values.hdf5 import write_value
+    from lume_services.values.hdf5_layout import make_group
+    from lume_services.values.hdf5_sink import new_file
 
     count = 0
-    with h5py.File(path, "w", track_order=True) as file:
+    with new_file(path) as file:
         for record in records:
-            write_value(file.create_group(record["_id"]), loaded(record))
+            write_value(make_group(file, record["_id"]), loaded(record))
             count += 1
     return count
 

@@ -229,14 +229,16 @@ _FLOAT = re.compile(
     r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
 )
 _TAG = "tag:yaml.org,2002:"
+CORE_RESOLVERS = (
+    (_TAG + "null", _NULL, ["~", "n", "N", ""]),
+    (_TAG + "bool", _BOOL, list("tTfF")),
+    (_TAG + "int", _INT, list("-+0123456789")),
+    (_TAG + "float", _FLOAT, list("-+.0123456789")),
+)
+"""What a plain scalar means, as PyYAML takes it: tag, form, and the characters that it begins with."""
 _CoreLoader.yaml_implicit_resolvers = {}
-for _name, _pattern, _first in (
-    ("null", _NULL, ["~", "n", "N", ""]),
-    ("bool", _BOOL, list("tTfF")),
-    ("int", _INT, list("-+0123456789")),
-    ("float", _FLOAT, list("-+.0123456789")),
-):
-    _CoreLoader.add_implicit_resolver(_TAG + _name, _pattern, _first)
+for _tag, _pattern, _first in CORE_RESOLVERS:
+    _CoreLoader.add_implicit_resolver(_tag, _pattern, _first)
 
 _SCALARS: Mapping[str, Callable[[str], Any]] = {
     _TAG + "str": _text,

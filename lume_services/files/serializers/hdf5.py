@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import h5py
 
 from lume_services.values.hdf5 import READ_RATIO, read_value, write_value
+from lume_services.values.hdf5_sink import new_file
 
 
 class HDF5Serializer:
@@ -27,8 +28,9 @@ class HDF5Serializer:
 
         Raises:
             EncodeError: A part of the object cannot be stored; the error names it.
+            OSError: The disk is full.
         """
-        with h5py.File(filename, "w", track_order=True) as file:
+        with new_file(filename) as file:
             write_value(file, obj)
 
     @classmethod

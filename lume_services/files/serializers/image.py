@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
 
+from lume_services.errors import EncodeError
+
 
 class ImageSerializer:
-    """A Pillow image in the format that the ending of the file name tells; PNG without one."""
+    """A Pillow image in the format that the ending of the file name tells; PNG without one.
+
+    The file must give back every pixel: a format that changes some, as JPEG, or drops the palette, the
+    metadata or further frames is refused.
+    """
 
     def serialize(self, filename: str, obj: Image.Image) -> None:
         """Write an image to a file.
 
         Raises:
             TypeError: The object is not a Pillow image.
+            EncodeError: The format would not keep all of it; the error names what.
         """
         if not isinstance(obj, Image.Image):
             raise TypeError(f"expected a PIL.Image.Image, got {type(obj).__name__}")
         obj.save(filename, format=None if Path(filename).suffix else "PNG")
+        changed = list(_changes(obj, self.deserialize(filename)))
+        if changed:
+            raise EncodeError(
+                f"the format of the file would change {', '.join(changed)} of the image.",
+                remedy="Use one that keeps them, as .png or .tiff, or drop the metadata: image.info.clear().",
+            )
 
     @classmethod
     def deserialize(cls, filename: str) -> Image.Image:
@@ -26,3 +40,19 @@ class ImageSerializer:
         with Image.open(filename) as image:
             image.load()
             return image
+
+
+def _changes(before: Image.Image, after: Image.Image) -> Iterator[str]:
+    if getattr(before, "n_frames", 1) != 1:
+        yield "the number of frames"
+    if before.mode != after.mode:
+        yield f"the mode {before.mode}"
+    elif before.size != after.size or before.tobytes() != after.tobytes():
+        yield "the pixels"
+    elif before.getpalette() != after.getpalette():
+        yield "the palette"
+    for name, value in before.info.items():
+        if after.info.get(name) != value:
+            yield f"the metadata {name!r}"
+    if not dict(before.getexif()).items() <= dict(after.getexif()).items():
+        yield "the EXIF metadata"

@@ -6,34 +6,40 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lume_services.files.serializers.exact import refuse_changes, refuse_other_types
+
 
 class JSONSerializer:
-    """What JSON can hold: mappings with text keys, lists, text, numbers, true, false, null.
+    """What JSON can hold: dicts with text keys, lists, text, numbers, True, False, None.
 
-    Numbers are written in full. A tuple is read back as a list.
+    Numbers are written in full; NaN and the infinities as Python's `json` writes them. What would be read as
+    something else, as a tuple or a NumPy number, is refused.
     """
 
     def serialize(self, filename: str, obj: Any) -> None:
         """Write an object to a file.
 
         Raises:
-            TypeError: JSON cannot hold the object, or would change its keys.
+            EncodeError: JSON cannot hold a part of the object; the error names it.
         """
-        _refuse_other_keys(obj)
+        refuse_other_types(obj, "JSON", keys=(str,))
         Path(filename).write_text(json.dumps(obj, indent=2, ensure_ascii=False), encoding="utf-8")
+        refuse_changes(obj, self.deserialize(filename))
 
     @classmethod
     def deserialize(cls, filename: str) -> Any:
-        """Read an object from a file."""
-        return json.loads(Path(filename).read_bytes())
+        """Read an object from a file.
+
+        Raises:
+            ValueError: It is not JSON, or has a key twice in a dict.
+        """
+        return json.loads(Path(filename).read_bytes(), object_pairs_hook=_dict)
 
 
-def _refuse_other_keys(obj: Any) -> None:
-    if isinstance(obj, dict):
-        for key, value in obj.items():
-            if not isinstance(key, str):
-                raise TypeError(f"key {key!r} is not text, which JSON needs")
-            _refuse_other_keys(value)
-    elif isinstance(obj, list | tuple):
-        for item in obj:
-            _refuse_other_keys(item)
+def _dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {twice!r} is there twice")
+    return found

@@ -6,8 +6,9 @@ from typing import Any
 
 import h5py
 
-from lume_services.errors import DecodeError
+from lume_services.errors import DecodeError, EncodeError
 from lume_services.values.hdf5 import check_tree
+from lume_services.values.hdf5_sink import new_file
 
 
 class ParticleGroupSerializer:
@@ -18,12 +19,16 @@ class ParticleGroupSerializer:
 
         Raises:
             TypeError: The object is not a ParticleGroup.
+            EncodeError: The format would not keep all of it; the error names what.
+            OSError: The disk is full.
         """
         from beamphysics import ParticleGroup
 
-        if not isinstance(obj, ParticleGroup):
+        if type(obj) is not ParticleGroup:
             raise TypeError(f"expected a beamphysics ParticleGroup, got {type(obj).__name__}")
-        obj.write(filename)
+        with new_file(filename) as file:
+            obj.write(file)
+        _refuse_changes(obj.data, self.deserialize(filename).data)
 
     @classmethod
     def deserialize(cls, filename: str) -> Any:
@@ -56,3 +61,16 @@ def _check_places(file: h5py.File) -> None:
 
 def _text(attribute: Any) -> Any:
     return attribute.decode() if isinstance(attribute, bytes) else attribute
+
+
+def _refuse_changes(before: dict[str, Any], after: dict[str, Any]) -> None:
+    import numpy as np
+
+    for name in before.keys() | after.keys():
+        old, new = (np.asarray(data[name]) if name in data else None for data in (before, after))
+        if old is None or new is None or old.dtype != new.dtype or old.tobytes() != new.tobytes():
+            raise EncodeError(
+                f"the openPMD format would change it: {old!r:.100} would be read as {new!r:.100}.",
+                where=f"value.data[{name!r}]",
+                remedy="Store it in an HDF5File.",
+            )

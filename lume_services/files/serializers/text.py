@@ -14,7 +14,7 @@ class TextSerializer:
         Raises:
             TypeError: The object is not text.
         """
-        if not isinstance(obj, str):
+        if type(obj) is not str:
             raise TypeError(f"expected str, got {type(obj).__name__}")
         Path(filename).write_text(obj, encoding="utf-8", newline="")
 
