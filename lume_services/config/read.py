@@ -19,6 +19,7 @@ from lume_services.config.sources import (
     environment_source,
 )
 from lume_services.errors import ConfigurationError, Problem
+from lume_services.values.written import out_of_bounds
 
 SUMMARY = "LUME-services is not configured"
 
@@ -62,6 +63,8 @@ def read_settings(arguments: Mapping[str, Any] | None = None) -> LUMEServicesSet
     Raises:
         ConfigurationError: With all problems at once, each with its place and its remedy.
     """
+    if why := out_of_bounds(dict(arguments or {})):
+        raise ConfigurationError(SUMMARY, [Problem(f"{why}.", "argument")])
     odd = [key for key in arguments or {} if not isinstance(key, str)]
     if odd:
         raise ConfigurationError(

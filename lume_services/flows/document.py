@@ -9,7 +9,7 @@ from typing import Any
 
 from lume_services.errors import Problem, SpecError, UnreadableFileError
 from lume_services.values.regular import read_text
-from lume_services.values.written import Loc, Place, read_written
+from lume_services.values.written import Loc, Place, out_of_bounds, read_written
 
 # composing_flows[0].mapped_parameters.x is as deep as places go in a dict: below, a constant may be huge.
 _PLACED_DEPTH = 4
@@ -55,7 +55,8 @@ class Document:
 
     def step_name(self, index: int) -> str:
         """Return the name of a step as it was written, or its number where it has none."""
-        step = self.data["composing_flows"][index]
+        written = self.data["composing_flows"]
+        step = written[index] if isinstance(written, list | tuple) else None
         name: Any = (step.get("alias") or step.get("name")) if isinstance(step, Mapping) else None
         return str(name or index + 1)
 
@@ -77,6 +78,8 @@ def read_document(source: str | Path | Mapping[str, Any]) -> Document:
     """
     if isinstance(source, Mapping):
         data = dict(source)
+        if why := out_of_bounds(data):
+            raise _refusal(None, f"{why}.", None)
         return Document(data, None, dict(_places_of(data)))
     path = str(source)
     try:

@@ -158,6 +158,36 @@ def _text(text: str) -> str:
     return text
 
 
+def out_of_bounds(value: Any) -> str | None:
+    """Return why a nested value that was made in Python could not be written in a file; None if it could.
+
+    Args:
+        value: Dicts and lists; other objects in them are not looked into.
+    """
+    try:
+        return _out_of_bounds(value, 0)
+    except RecursionError:  # of the caller, which is deep itself
+        return _TOO_DEEP
+
+
+_MOST_BITS = MAX_DIGITS * 10 // 3
+_TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
+
+
+def _out_of_bounds(value: Any, depth: int) -> str | None:
+    if isinstance(value, int):
+        # More bits than so many digits have.
+        return (
+            f"a number has at most {MAX_DIGITS} digits" if value.bit_length() > MAX_DIGITS * 10 // 3 else None
+        )
+    if not isinstance(value, Mapping | list | tuple):
+        return None
+    if depth > MAX_DEPTH:
+        return _TOO_DEEP
+    parts = (part for item in value.items() for part in item) if isinstance(value, Mapping) else iter(value)
+    return next((why for part in parts if (why := _out_of_bounds(part, depth + 1))), None)
+
+
 class _Reader:
     """Notes the place of every part, and keeps to the bounds."""
 

@@ -14,7 +14,7 @@ import yaml
 
 from lume_services.errors import Problem, SpecError, UnreadableFileError
 from lume_services.values.regular import read_text
-from lume_services.values.written import meaning
+from lume_services.values.written import meaning, out_of_bounds
 
 MAX_POINTS = 100_000
 _MOST_BYTES = 100_000_000
@@ -126,7 +126,9 @@ def _entries(over: Over) -> Iterator[tuple[str, Any]]:
 
 
 def _axis(key: str, given: Any) -> Axis:
-    source = f"--over {key}" if key else f"--over {given}"
+    source = f"--over {key}" if key else f"--over {given}" if isinstance(given, str) else "over"
+    if why := out_of_bounds(given):
+        raise _NoAxisError(f"{why}.", source)
     if key and "." not in key.strip("."):
         raise _NoAxisError(f"{key!r} is not STEP.PARAMETER.", source, "As track.k1=-10:10:41.")
     if not isinstance(given, str):
