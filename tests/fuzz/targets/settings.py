@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+from contextlib import suppress
 from typing import Any
 
 from fuzz.hdf5_files import written
@@ -70,7 +71,8 @@ def _set(variables: Any) -> None:
     for name, value in variables.items() if isinstance(variables, dict) else ():
         text = value if isinstance(value, str) else json_text(value)
         if "\0" not in f"{name}{text}" and "=" not in name and name:
-            os.environ[name] = text
+            with suppress(UnicodeEncodeError):  # no environment has it
+                os.environ[name] = text
 
 
 TARGET = Target(
