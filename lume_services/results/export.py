@@ -1,7 +1,8 @@
 """Results leave the store as a file: CSV, JSON, JSON lines, Parquet or HDF5.
 
 `json` and `jsonl` keep the nesting. Arrays and tables become lists; dates become ISO text, bytes become
-base64, NaN and the infinities become null. `hdf5` has a group for each record, named by its id, with arrays
+base64, NaN and the infinities become null; the fingerprint of the record tells whether JSON has kept it
+exactly. `hdf5` has a group for each record, named by its id, with arrays
 as datasets. `csv` and `parquet` are flat tables with columns as `inputs.x`. In CSV a list or a dict is JSON
 text; an array or a table is only named, as `<array 50x50 float64>`. Parquet keeps arrays as lists.
 
@@ -22,6 +23,11 @@ from lume_services.errors import SerializationError, choose_from
 from lume_services.results.plain import cell, column_value, loaded, plain
 from lume_services.services.files.atomic import atomic_path
 from lume_services.services.results.columns import Keys, column_names, flatten
+from lume_services.services.results.record import ID, UNIQUE_HASH
+from lume_services.values import fingerprint
+
+FINGERPRINT = "_fingerprint"
+"""In JSON, the fingerprint of a whole record: what JSON has changed is not imported."""
 
 Records: TypeAlias = Iterable[Mapping[str, Any]]
 
@@ -86,7 +92,10 @@ def _write_json_lines(records: Records, path: Path) -> int:
 
 def _json_lines(records: Records) -> Iterator[str]:
     for record in records:
-        yield json.dumps(plain(record), ensure_ascii=False, allow_nan=False)
+        written = plain(record)
+        if UNIQUE_HASH in record:
+            written[FINGERPRINT] = fingerprint({key: record[key] for key in record if key != ID})
+        yield json.dumps(written, ensure_ascii=False, allow_nan=False)
 
 
 def _write_parquet(records: Records, path: Path) -> int:

@@ -13,10 +13,11 @@ from typing import Any, TypeAlias
 from pydantic import ValidationError
 
 from lume_services.errors import DecodeError, EncodeError, ResultsDBError, SerializationError, choose_from
-from lume_services.results.export import format_of
+from lume_services.results.export import FINGERPRINT, format_of
 from lume_services.results.identity import hash_in
 from lume_services.results.registry import get_result_from_string
 from lume_services.services.results.record import ID, UNIQUE_HASH, unique_hash_of
+from lume_services.values import fingerprint
 
 Record: TypeAlias = dict[str, Any]
 
@@ -103,16 +104,31 @@ def _parsed(text: bytes, where: str) -> Any:
 
 
 def _exact(found: Any, where: str) -> Record:
-    """Return the record of a result in JSON, whose content must give the hash that it has."""
+    """Return the record of a result in JSON, all of which must be what was exported."""
     record = _with_identity(found, where)
     known = get_result_from_string(str(record.get("result_type_string")))
+    exported = record.get(FINGERPRINT)
+    if exported is None:
+        raise DecodeError(
+            f"it has no {FINGERPRINT}, so it is not known whether JSON has kept all of it.",
+            where=where,
+            remedy="Export it again with this version of LUME-services, or with --format hdf5.",
+        )
     try:
-        return known.model_validate({key: value for key, value in record.items() if key != "_id"}).as_record()
+        fields = {key: value for key, value in record.items() if key not in (ID, FINGERPRINT)}
+        exact: Record = known.model_validate(fields).as_record()
+        if fingerprint(exact) != exported:
+            raise DecodeError(
+                "this result is not what was exported: it has another content.",
+                where=where,
+                remedy=_WHAT_JSON_KEEPS,
+            )
     except ValidationError as error:
         problems = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
         raise DecodeError(
             f"this result is not what was exported: {problems}.", where=where, remedy=_WHAT_JSON_KEEPS
         ) from error
+    return exact
 
 
 def _of_its_content(found: Any, where: str) -> Record:

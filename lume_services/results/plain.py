@@ -14,21 +14,37 @@ from lume_services.values import encode
 from lume_services.values.codec import TYPE, TYPES
 
 
-def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: numbers, text, lists, dicts; null for NaN and the infinities."""
+def plain(value: Any, *, finite: bool = True) -> Any:
+    """Return a value as numbers, text, lists and dicts.
+
+    What no float holds exactly, as a long double, becomes text. Names that would be the same as text are
+    kept apart: then a dict or a table is a list of pairs.
+
+    Args:
+        value: Any value that can be stored.
+        finite: Null stands for NaN and the infinities, as in JSON.
+    """
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) or not finite else None
     for types, convert in _PLAIN:
         if isinstance(value, types):
             return convert(value)
-    if is_table(value):
-        return {str(name): plain(column) for name, column in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item, finite=finite) for item in value]
+    if isinstance(value, Mapping) or is_table(value):
+        pairs = [(str(name), plain(item, finite=finite)) for name, item in value.items()]
+        named = dict(pairs)
+        return named if len(named) == len(pairs) else [list(pair) for pair in pairs]
     if is_array(value):
-        return plain(_elements(value))
-    return _parts(encode(value))
+        return plain(_elements(value), finite=finite)
+    return _parts(encode(value), finite=finite)
 
 
 def column_value(value: Any) -> Any:
     """Return a value for a column of a table: a scalar as it is, anything else as plain lists and dicts."""
-    return value if isinstance(value, float | datetime | bytes) else plain(value)
+    if isinstance(value, datetime):
+        return plain(value) if getattr(value, "nanosecond", 0) else value  # Arrow would drop nanoseconds
+    return value if isinstance(value, float | bytes) else plain(value, finite=False)
 
 
 def cell(value: Any) -> str:
@@ -58,11 +74,8 @@ def loaded(value: Any) -> Any:
 
 _PLAIN: tuple[tuple[tuple[type, ...], Callable[[Any], Any]], ...] = (
     ((type(None), bool, int, str), lambda value: value),
-    ((float,), lambda value: float(value) if math.isfinite(value) else None),
-    ((datetime,), datetime.isoformat),
+    ((datetime,), lambda value: value.isoformat()),
     ((bytes,), lambda value: base64.b64encode(value).decode("ascii")),
-    ((Mapping,), lambda value: {str(key): plain(item) for key, item in value.items()}),
-    ((list, tuple, set, frozenset), lambda value: [plain(item) for item in value]),
 )
 
 
@@ -86,15 +99,19 @@ def _elements(value: Any) -> Any:
     import numpy as np
 
     array = np.asarray(value)
-    return array.astype(str).tolist() if array.dtype.kind in "mM" else array.tolist()
+    as_text = array.dtype.kind in "mM" or array.dtype.char in "gG"  # the long doubles
+    return array.astype(str).tolist() if as_text else array.tolist()
 
 
 def _shape(value: Any) -> str:
     return "x".join(map(str, value.shape))
 
 
-def _parts(document: Any) -> Any:
+def _parts(document: Any, *, finite: bool) -> Any:
     seen = view(document)
     if isinstance(seen, dict):
-        return {key: _parts(part) for key, part in seen.items() if key not in (TYPE, TYPES)}
-    return [_parts(part) for part in seen] if isinstance(seen, list) else plain(seen)
+        parts = {key: part for key, part in seen.items() if key not in (TYPE, TYPES)}
+        return {key: _parts(part, finite=finite) for key, part in parts.items()}
+    if isinstance(seen, list):
+        return [_parts(part, finite=finite) for part in seen]
+    return plain(seen, finite=finite)

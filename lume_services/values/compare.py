@@ -36,7 +36,7 @@ def differences(
         for number, (old, new) in enumerate(zip(before, after, strict=True)):
             yield from differences(old, new, where=f"{where}[{number}]", **tolerance)
     elif hasattr(before, "columns") and hasattr(after, "columns"):
-        columns = [{str(name): table[name].to_numpy() for name in table.columns} for table in (before, after)]
+        columns = [_columns(table) for table in (before, after)]
         yield from differences(*columns, where=where, **tolerance)
     elif _is_array(before) and _is_array(after):
         yield from _of_arrays(before, after, rtol, atol, where)
@@ -44,6 +44,14 @@ def differences(
         yield from differences(before.data, after.data, where=where, **tolerance)
     elif not _same(before, after):
         yield f"{where}: {_shown(before)} is {_shown(after)} now"
+
+
+def _columns(table: Any) -> dict[Any, Any]:
+    """Return the columns of a table by name, of those with the same name by name and number."""
+    columns: dict[Any, Any] = {}
+    for place, name in enumerate(table.columns):
+        columns[(name, place) if name in columns else name] = table.iloc[:, place].to_numpy()
+    return columns
 
 
 def _of_mappings(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lume_services.services.results.base import Reindexed, ResultsDB
-from lume_services.services.results.columns import column_names, flatten
+from lume_services.services.results.columns import MISSING, column_names, column_of, flatten
 from lume_services.services.results.query.selection import SortSpec
 from lume_services.services.results.record import DATE_MODIFIED
 from lume_services.services.results.stats import CollectionStats
@@ -132,14 +132,14 @@ class ResultsDBService:
 
         Returns:
             One row per record. Nested keys are joined by dots, so `outputs.x` and `inputs.x` are two columns.
-            What a record lacks is NaN. An array is one cell, read when it is used.
+            No number is rounded: where a record lacks an integer or a boolean, the column is of a nullable
+            dtype, as `Int64`, with `<NA>`; else what a record lacks is NaN. An array is one cell, read when
+            it is used.
         """
         import pandas as pd
 
         found = self.find(collection=collection, query=query, fields=fields, sort=sort, limit=limit)
         rows = [flatten(record) for record in found]
         names = column_names(key for row in rows for key in row)
-        columns = {
-            name: pd.Series([row.get(keys, float("nan")) for row in rows]) for keys, name in names.items()
-        }
+        columns = {name: column_of([row.get(keys, MISSING) for row in rows]) for keys, name in names.items()}
         return pd.DataFrame(columns)
