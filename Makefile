@@ -28,7 +28,7 @@ test: $(VENV)/.dev  ## install, and run all tests
 
 fuzz: export LUME_FUZZ ?= 60000
 fuzz: $(VENV)/.dev  ## mutate what is read, and look that only errors of ours come of it
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests/fuzz
+	$(BIN)/python -m pytest -n 2 tests/fuzz
 
 # Where `../shared/tools/kubernetes-build ../infra/kubernetes` puts the programs of a cluster.
 test-kubernetes: export LUME_TEST_KUBERNETES_BIN ?= $(abspath ../infra/kubernetes/bin)

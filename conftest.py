@@ -21,16 +21,22 @@ from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 ROOT = Path(__file__).parent
 BACKENDS = "tests/contract/backends/"
+FUZZ = "tests/fuzz/"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep the tests of a file in one process, and all those that share the servers of backends."""
+    """Keep the tests of a file in one process, and all those that share the servers of backends.
+
+    Those of the fuzz suite share nothing.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
+            if file.startswith(FUZZ):
+                return nodeid
             return BACKENDS if file.startswith(BACKENDS) else file
 
     return Together(config, log)

@@ -26,6 +26,8 @@ TYPE = "$type"
 TYPES = "$types"
 """The keys by which `codec` marks what is more than plain data."""
 
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_USUAL_DEPTH = 10
 INT64 = range(-(2**63), 2**63)
 MAX_DOCUMENT_DEPTH = MAX_DEPTH + 50  # a store may put some levels around an encoded value
 
@@ -59,7 +61,7 @@ def loads(text: str, *, encoded: bool = False) -> Document:
         # Without a hook for each dict it takes half of the time.
         decoder = (_ENCODED_DECODER if encoded else _DECODER) if '"$' in text else _PLAIN_DECODER
         document: Document = decoder.decode(text)
-        if text.count("[") + text.count("{") > MAX_DOCUMENT_DEPTH:
+        if _may_be_deep(text):
             _check_depth(document)
         if "\\u" in text and _SURROGATE.search(text):
             _PLAIN_ENCODER.encode(document).encode()  # raises where one stands alone, and so is not Unicode
@@ -69,6 +71,16 @@ def loads(text: str, *, encoded: bool = False) -> Document:
             remedy="It was damaged or written by another program.",
         ) from error
     return document
+
+
+def _may_be_deep(text: str) -> bool:
+    """Tell whether it is worth while to go through a document: nearly none is deep."""
+    if text.count("[") + text.count("{") <= MAX_DOCUMENT_DEPTH:
+        return False
+    brackets = text.encode("utf-8", "replace").translate(None, _NO_BRACKETS)
+    for _ in range(_USUAL_DEPTH):
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return len(brackets) > MAX_DOCUMENT_DEPTH
 
 
 def _check_depth(document: Any) -> None:
@@ -165,10 +177,11 @@ def _untag(node: dict[str, Any]) -> Any:
 def _untag_encoded(node: dict[str, Any]) -> Any:
     if TYPE in node:
         _check_bytes(node)
-    types = node.get(TYPES, {})
-    if type(types) is not dict or not all(type(part) is dict for part in types.values()):
-        raise ValueError(f"its {TYPES} is damaged")
-    return _untag(node)
+    if TYPES in node:
+        types = node[TYPES]
+        if type(types) is not dict or any(type(part) is not dict for part in types.values()):
+            raise ValueError(f"its {TYPES} is damaged")
+    return _untag(node) if len(node) == 1 else node
 
 
 def _check_bytes(node: dict[str, Any]) -> None:

@@ -172,15 +172,18 @@ class Guard:
         chunk_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
         if chunk_bytes > dataset.nbytes:
             self.take(chunk_bytes)
-        if h5z.FILTER_DEFLATE in codes:
+        if h5z.FILTER_DEFLATE in codes and self._file_bytes * GZIP_RATIO > self._room:
             self._check_deflated(dataset, codes, chunk_bytes)
 
     def _check_deflated(self, dataset: h5py.Dataset, codes: list[int], chunk_bytes: int) -> None:
-        """Refuse chunks that grow beyond the size of a chunk: HDF5 would hold them before it looks."""
+        """Refuse chunks that grow beyond the size of a chunk: HDF5 would hold them before it looks.
+
+        Looking costs as much as reading, so only those are looked at that could take more than the room.
+        """
         suspects: list[tuple[int, ...]] = []
 
         def look(chunk: Any) -> None:
-            if chunk.size * GZIP_RATIO > LEAST_ROOM:
+            if chunk.size * GZIP_RATIO > self._room:
                 suspects.append(chunk.chunk_offset)
 
         dataset.id.chunk_iter(look)

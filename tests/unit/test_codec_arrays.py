@@ -7,7 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from memory_blobs import MemoryBlobs
@@ -56,6 +56,9 @@ def test_an_array_of_any_dtype_comes_back_bit_by_bit(array, threshold):
 @given(npst.arrays(simple_dtypes, ()))
 def test_a_scalar_of_any_dtype_comes_back_of_its_type(array):
     scalar = array[()]
+    assume(
+        not isinstance(scalar, str) or scalar.encode("utf-8", "ignore").decode() == scalar
+    )  # a lone surrogate is no text
     for back in (round_trip(scalar), round_trip({"x": scalar})["x"], round_trip([scalar], 1)[0]):
         assert type(back) is type(scalar)
         assert back.dtype == scalar.dtype
