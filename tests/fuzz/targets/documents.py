@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from memory_blobs import MemoryBlobs
@@ -10,7 +11,7 @@ from fuzz.mutate import Mutator
 from fuzz.target import Target
 from fuzz.values import VALUES
 from lume_services.errors import BlobCorruptError, EncodeError
-from lume_services.services.results.columns import flatten
+from lume_services.results.plain import cell, plain
 from lume_services.values import decode, dumps, encode, fingerprint, loads
 from lume_services.values.blobs import BlobReader
 
@@ -42,8 +43,8 @@ def _mutate(mutator: Mutator, seed: Any) -> str:
 def _read(given: Any) -> None:
     document = loads(given) if isinstance(given, str) else given
     value = decode(document, source=_Source())
-    for use in (fingerprint, repr, flatten):
-        if use is not flatten or isinstance(value, dict):
+    for use in (fingerprint, plain, cell, repr):
+        with suppress(EncodeError):  # JSON does not show all that can be stored
             use(value)
 
 
