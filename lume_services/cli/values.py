@@ -91,7 +91,7 @@ class _Given:
         """
         from pydantic import ValidationError
 
-        from lume_services.flows.scans.typed import adapter_of, has_decimals
+        from lume_services.flows.checks.annotations import adapter_of, takes_decimals
 
         if annotation is None or isinstance(self.plain, str):
             return self.plain
@@ -101,7 +101,7 @@ class _Given:
             return self.plain
         if adapter is None:
             return self.plain
-        for value in (self.exact, self.plain) if has_decimals(adapter) else (self.plain,):
+        for value in (self.exact, self.plain) if takes_decimals(annotation) else (self.plain,):
             try:
                 adapter.validate_python(value)
             except ValidationError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,14 @@ class Document:
         source: The file's path as it was given, or None for a dict.
         places: The place of every part that can have a problem.
         problems: What is wrong with the YAML itself, as a key written twice.
+        digits: The text of numbers that have more digits than a float keeps.
     """
 
     data: Any
     source: str | None
     places: Mapping[Loc, Place]
     problems: Sequence[tuple[Place, Problem]] = ()
+    digits: Mapping[Loc, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path | None:
@@ -91,7 +93,7 @@ def read_document(source: str | Path | Mapping[str, Any]) -> Document:
         raise _refusal(error.where, error.message, remedy) from error
     if written.data is None:
         raise _refusal(path, "the file is empty.", "Write a name and composing_flows.")
-    return Document(written.data, path, written.places, written.problems)
+    return Document(written.data, path, written.places, written.problems, written.digits)
 
 
 def _places_of(data: Any) -> Iterator[tuple[Loc, Place]]:

@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, NoReturn
 
 import yaml
@@ -25,6 +26,7 @@ Loc = tuple[str | int, ...]
 MAX_NODES = 100_000
 MAX_DEPTH = 50
 MAX_DIGITS = 1000
+_EXACT = 15  # a float keeps so many digits of any number
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,12 @@ class Written:
         data: Dicts, lists, text, numbers, bool, None; None for an empty file.
         places: The place of every part.
         problems: What is wrong with parts of it, as a key written twice.
+        digits: The text of numbers that have more digits than a float keeps.
     """
 
     data: Any
     places: Mapping[Loc, Place] = field(default_factory=dict)
+    digits: Mapping[Loc, str] = field(default_factory=dict)
     problems: Sequence[tuple[Place, Problem]] = ()
 
 
@@ -83,7 +87,7 @@ def read_written(
         data = reader.read(text)
     except RecursionError:
         reader.too_deep(source)
-    return Written(data, reader.places, reader.problems)
+    return Written(data, reader.places, reader.digits, reader.problems)
 
 
 def meaning(text: str, *, floats: Callable[[str], Any] | None = None) -> Any:
@@ -197,6 +201,7 @@ class _Reader:
         self.floats = floats
         self.places: dict[Loc, Place] = {}
         self.problems: list[tuple[Place, Problem]] = []
+        self.digits: dict[Loc, str] = {}
         self._nodes = 0
         self._most = most
 
@@ -228,6 +233,14 @@ class _Reader:
             shown = "this text" if read is _text else f"{text[:40]!r}"  # a text may be a secret
             self.problem(line, f"{shown} cannot be read: {error}.", None)
             return None
+
+    def number(self, loc: Loc, text: str, line: int) -> Any:
+        """Return what the text of a number with a point or an exponent means; take note of lost digits."""
+        found = self.scalar(self.floats, text, line)
+        may_differ = isinstance(found, float) and len(text) > _EXACT and math.isfinite(found)
+        if may_differ and Decimal(text) != Decimal(repr(found)):
+            self.digits[loc] = text
+        return found
 
     def key(self, loc: Loc, key: Any, line: int, lines: dict[Any, int]) -> bool:
         """Take note of a key of a map, and tell whether it is a new one."""
@@ -306,6 +319,8 @@ class _YAMLReader(_Reader):
             return self._mapping(loc, node)
         if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
             return [self._value((*loc, index), item) for index, item in enumerate(node.value)]
+        if node.tag == _TAG + "float" and isinstance(node, yaml.ScalarNode):
+            return self.number(loc, node.value, _line(node))
         return self._scalar(node)
 
     def _mapping(self, loc: Loc, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -381,7 +396,9 @@ class _JSONReader(_Reader):
         if number is None:
             self._fail("a value is expected" if first else "it ends too early")
         self._at = number.end()
-        return self.scalar(self.floats if number[2] else _int, number[0], line)
+        if number[2]:
+            return self.number(loc, number[0], line)
+        return self.scalar(_int, number[0], line)
 
     def _object(self, loc: Loc) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -153,3 +153,25 @@ def test_an_empty_file_has_no_values(spec, tmp_path):
 def test_what_is_wrong_with_a_file_of_values(spec, tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     assert message in problems(spec, tmp_path / name, [])[0]
+
+
+@pytest.mark.parametrize(("form", "quote"), [("yaml", ""), ("json", ""), ("json", '"')])
+def test_a_decimal_in_a_spec_loses_no_digits_silently(spec, tmp_path, form, quote):
+    path = tmp_path / f"digits.{form}"
+    number = f"{quote}{DIGITS}{quote}"
+    values = f'{{"decimal": {number}, "decimals": [1, {number}], "number": {DIGITS}, "anything": {DIGITS}}}'
+    step = f'{{"name": "takes", "entrypoint": "given_flows:takes",\n"parameters": {values}}}'
+    path.write_text(f'{{"name": "s", "composing_flows": [{step}]}}')
+    if quote:
+        composed, _ = read_flow_of_flows(path, None, [])
+        composed.run()
+        assert (SEEN["decimal"], SEEN["decimals"]) == (Decimal(DIGITS), [Decimal(1), Decimal(DIGITS)])
+        return
+    message = f"{DIGITS} has more digits than a number here keeps, and a decimal number is wanted. "
+    message += "Write it in quotes."
+    assert problems(path, None, []) == [
+        f"{path}:2, step 'takes', parameter '{name}': {message}" for name in ("decimal", "decimals")
+    ]
+    assert (
+        read_flow_of_flows(path, None, ["takes.decimal=1", "takes.decimals=[]"])[1]["takes"]["decimal"] == 1
+    )

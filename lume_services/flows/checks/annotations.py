@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import annotated_types
 import typing_extensions
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, ConfigDict, PydanticUserError, TypeAdapter
 from pydantic.fields import FieldInfo
 
 # Of these, the arguments tell what an instance holds, and pydantic validates each item.
@@ -246,3 +246,23 @@ def type_name(annotation: Any) -> str:
         return "..." if annotation is Ellipsis else inspect.formatannotation(annotation)
     show = repr if origin is typing.Literal else type_name
     return f"{name}[{', '.join(map(show, arguments))}]" if arguments else str(name)
+
+
+def adapter_of(annotation: Any) -> TypeAdapter[Any] | None:
+    """Return what checks and converts values as Prefect does, or None where any value will do."""
+    if annotation is Any:
+        return None
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticUserError:
+        # A model or a dataclass brings its own configuration.
+        return TypeAdapter(annotation)
+
+
+def takes_decimals(annotation: Any) -> bool:
+    """Tell whether values of a type have decimal numbers, which have more digits than a float."""
+    try:
+        adapter = adapter_of(annotation)
+    except Exception:  # noqa: BLE001 - pydantic has no form for it; other checks tell
+        return False
+    return adapter is not None and "'type': 'decimal'" in str(adapter.core_schema)

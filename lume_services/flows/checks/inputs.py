@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from lume_services.errors import choose_from
-from lume_services.flows.checks.annotations import type_name
+from lume_services.flows.checks.annotations import takes_decimals, type_name
 from lume_services.flows.checks.findings import Findings
 from lume_services.flows.parse import Steps
 from lume_services.flows.signature import Signature
@@ -89,6 +89,8 @@ class _StepValues:
         for name, value in free.items():
             if name in self.signature.parameters:
                 self.fit(name, value)
+                if name not in given:
+                    self.digits(name)
             elif not self.signature.open:
                 self.unknown(name)
         for name, parameter in self.signature.parameters.items() if must_be_whole else ():
@@ -104,6 +106,14 @@ class _StepValues:
         except Exception as error:  # noqa: BLE001 - the user's validators may raise anything
             message = f"the value cannot be checked, as a validator raised {type(error).__name__}: {error}."
             self.problem(name, message, "Give another value, or correct the validator.")
+
+    def digits(self, name: str) -> None:
+        """Look whether a decimal number in the spec has lost digits, as it was read as a float."""
+        loc = (*self.loc, "parameters", name)
+        lost = [text for where, text in self.findings.document.digits.items() if where[: len(loc)] == loc]
+        if lost and takes_decimals(self.signature.parameters[name].annotation):
+            message = f"{lost[0]} has more digits than a number here keeps, and a decimal number is wanted."
+            self.problem(name, message, "Write it in quotes.")
 
     def unknown(self, name: str) -> None:
         unmapped = self.signature.parameters.keys() - self.step.mapped_parameters.keys()

@@ -15,7 +15,7 @@ from prefect.context import FlowRunContext
 from prefect.futures import resolve_futures_to_states
 from typing_extensions import override
 
-from lume_services.flows.scans.typed import adapter_of
+from lume_services.flows.checks.annotations import adapter_of
 from lume_services.flows.signature import Signature
 from lume_services.flows.spec import StepSpec
 from lume_services.flows.steps import StepRun

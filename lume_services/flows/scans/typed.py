@@ -7,32 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from lume_services.errors import Problem, SpecError, choose_from
-from lume_services.flows.checks.annotations import type_name
+from lume_services.flows.checks.annotations import adapter_of, takes_decimals, type_name
 from lume_services.flows.scans.axes import SUMMARY, Axis, Span, Values, Written, guess
 from lume_services.flows.signature import Parameter, Signature
 from lume_services.flows.spec import StepSpec
 
 _MOST_SHOWN = 10
 _PLAIN = (bool, int, float, str)
-
-
-def adapter_of(annotation: Any) -> TypeAdapter[Any] | None:
-    """Return what checks and converts values as Prefect does, or None where any value will do."""
-    if annotation is Any:
-        return None
-    try:
-        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticUserError:
-        # A model or a dataclass brings its own configuration.
-        return TypeAdapter(annotation)
-
-
-def has_decimals(adapter: TypeAdapter[Any]) -> bool:
-    """Tell whether values of a type have decimal numbers, which have more digits than a float."""
-    return "'type': 'decimal'" in str(adapter.core_schema)
 
 
 def step_and_parameter(key: str) -> tuple[str, str]:
@@ -113,7 +97,7 @@ class _Wanted:
         self.name = type_name(annotation)
         self.adapter: TypeAdapter[Any] | None = adapter_of(annotation)
         self.untyped = annotation is Any
-        self.decimals = self.adapter is not None and has_decimals(self.adapter)
+        self.decimals = takes_decimals(annotation)
 
     def value(self, given: Any) -> Any:
         """Return a value in the type of the parameter: plain ones converted, others as they were given.
