@@ -172,6 +172,3 @@ def test_a_decimal_in_a_spec_loses_no_digits_silently(spec, tmp_path, form, quot
     assert problems(path, None, []) == [
         f"{path}:2, step 'takes', parameter '{name}': {message}" for name in ("decimal", "decimals")
     ]
-    assert (
-        read_flow_of_flows(path, None, ["takes.decimal=1", "takes.decimals=[]"])[1]["takes"]["decimal"] == 1
-    )
