@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from hypothesis.extra import pandas as pdst
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from lume_services.errors import SerializationError
 from lume_services.files import (
@@ -277,6 +278,19 @@ def test_images_are_kept_to_the_pixel(image, name):
     read = ImageFile(filename=name).write(image).read()
     assert (read.mode, read.size, read.tobytes()) == (image.mode, image.size, image.tobytes())
     assert read.getpalette() == image.getpalette()
+
+
+def test_an_image_that_was_read_is_written_with_its_metadata(tmp_path):
+    """As a plot of matplotlib, which names itself and its resolution."""
+    texts = PngInfo()
+    texts.add_text("Software", "a program, β")
+    Image.fromarray(noise((4, 5, 4))).save(tmp_path / "plot.png", dpi=(100, 100), pnginfo=texts)
+    with Image.open(tmp_path / "plot.png") as image:
+        image.load()
+    read = ImageFile(filename="a.png").write(image).read()
+    assert read == image
+    assert read.info == image.info
+    assert read.info["Software"] == "a program, β"
 
 
 def with_info():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from lume_services.errors import EncodeError
 
@@ -26,7 +28,7 @@ class ImageSerializer:
         """
         if not isinstance(obj, Image.Image):
             raise TypeError(f"expected a PIL.Image.Image, got {type(obj).__name__}")
-        obj.save(filename, format=None if Path(filename).suffix else "PNG")
+        obj.save(filename, format=None if Path(filename).suffix else "PNG", **_metadata(obj))
         changed = list(_changes(obj, self.deserialize(filename)))
         if changed:
             raise EncodeError(
@@ -40,6 +42,18 @@ class ImageSerializer:
         with Image.open(filename) as image:
             image.load()
             return image
+
+
+def _metadata(image: Image.Image) -> dict[str, Any]:
+    """Return what `save` is to be told of the metadata of an image; a format takes what it knows."""
+    texts = PngInfo()
+    for name, value in image.info.items():
+        if isinstance(value, str):
+            texts.add_text(str(name), value)
+    known: dict[str, Any] = {
+        name: image.info[name] for name in ("dpi", "exif", "icc_profile") if name in image.info
+    }
+    return {**known, "pnginfo": texts}
 
 
 def _changes(before: Image.Image, after: Image.Image) -> Iterator[str]:
