@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent.parent)]
@@ -47,17 +47,28 @@ def main() -> int:
     print(f"seed {given.seed}", flush=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to stop"))
     adopt_orphans()
-    with place(given.workers) as here:
-        found = chaos(here, given.seconds, given.seed, given.callers)
+    with place(given.workers) as here, _kept_on_fault(here.folder, given.seed) as found:
+        found.extend(chaos(here, given.seconds, given.seed, given.callers))
         if given.runs:
-            found += growth(here, given.runs)
-        found += leftovers(here)
-        if found:
-            keep = Path.cwd() / f"chaos-{given.seed}"
-            shutil.move(here.folder, keep)
-            print(f"the logs are in {keep}")
+            found.extend(growth(here, given.runs))
+        found.extend(leftovers(here))
     print("\n".join(found) or "all promises were kept")
     return 1 if found else 0
+
+
+@contextmanager
+def _kept_on_fault(folder: Path, seed: int) -> Iterator[list[str]]:
+    """Give a list of faults, and keep the logs where there is one."""
+    found = ["it was interrupted"]
+    try:
+        faults: list[str] = []
+        yield faults
+        found = faults
+    finally:
+        if found:
+            keep = Path.cwd() / f"chaos-{seed}"
+            shutil.copytree(folder, keep, dirs_exist_ok=True)
+            print(f"the logs are in {keep}")
 
 
 def chaos(here: Place, seconds: float, seed: int, count: int) -> list[str]:
@@ -115,6 +126,9 @@ def strike(here: Place, dice: random.Random) -> str | None:
     for victim in victims:
         with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL if "-9" in chosen or chosen == "job" else signal.SIGTERM)
+    for one in here.everything:
+        if one.pid in victims or (one is here.server and chosen == "real server -9"):
+            one.ends = True
     return chosen if victims else None
 
 

@@ -24,7 +24,8 @@ class Kept:
         self, name: str, arguments: list[str], environment: Mapping[str, str], log: Path, ready: str
     ):
         self.name = name
-        self.starts = 0
+        self.ends = False
+        """Whether it was struck, so that it will end, if it has not yet."""
         self._command = [sys.executable, "-m", "lume_services", *arguments]
         self._environment = dict(environment)
         self._log = log
@@ -47,7 +48,7 @@ class Kept:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self.starts += 1
+        self.ends = False
 
     @property
     def pid(self) -> int | None:
@@ -59,7 +60,7 @@ class Kept:
     @property
     def ready(self) -> bool:
         """Whether it has said, since it was started last, that it works."""
-        if self.pid is None:
+        if self.pid is None or self.ends:
             return False
         with self._log.open("rb") as log:
             log.seek(self._offset)
