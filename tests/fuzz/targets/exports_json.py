@@ -8,12 +8,14 @@ from fuzz.hdf5_files import written
 from fuzz.mutate import Mutator, json_text
 from fuzz.records import plain_results
 from fuzz.target import Target
+from lume_services.results import export_results
 from lume_services.results.exported import read_export
-from lume_services.results.plain import plain
 
 
 def _seeds() -> list[str]:
-    records = [json.dumps(plain(record)) for record in plain_results()]
+    with written(b"") as path:
+        export_results(plain_results(), path, file_format="jsonl")
+        records = path.read_text().splitlines()
     return ["[" + ",\n".join(records[:2]) + "]", *records]
 
 
