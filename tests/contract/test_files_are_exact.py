@@ -208,7 +208,8 @@ def test_tables_of_other_programs_are_read(context):
     assert frame.dtypes.astype(str).to_dict() == {"x": "float64", "n": "Int64", "id": "str", "s": "str"}
     assert frame["x"].tolist() == [1.5, -0.002]
     assert frame["s"].tolist() == ["a", ""]
-    assert read("a\n9007199254740993\n1.5\n")["a"].tolist() == ["9007199254740993", "1.5"]
+    for cells in (["9007199254740993", "1.5"], ["1e999", "1"], ["1" * 30, "2"]):
+        assert read("\n".join(["a", *cells]))["a"].tolist() == cells
     with pytest.raises(SerializationError, match="line 3 has 1 cells, but the first line has 2"):
         read("a,b\n1,2\n3\n")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -123,8 +124,10 @@ def _integer_dtype(cells: list[str]) -> str | None:
 
 
 def _are_floats(cells: list[str]) -> bool:
-    integers = filter(_INT.fullmatch, cells)
-    return bool(cells) and all(map(_FLOAT.fullmatch, cells)) and all(map(_is_exact, integers))
+    if not cells or not all(map(_FLOAT.fullmatch, cells)):
+        return False
+    too_large = any(math.isinf(float(cell)) and "inf" not in cell for cell in cells)
+    return not too_large and all(map(_is_exact, filter(_INT.fullmatch, cells)))
 
 
 def _is_exact(cell: str) -> bool:
