@@ -22,7 +22,7 @@ app = typer.Typer(
 Sort = Annotated[
     str | None, typer.Option("--sort", help="Path to sort by, as outputs.y; -outputs.y for greatest first.")
 ]
-Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many of each project.")]
+Limit = Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")]
 
 ID_LENGTH = 12
 SHOWN_OUTPUTS = 4

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -70,14 +69,9 @@ def projects(service: ResultsDBService, project: str | None) -> list[str]:
 def found(
     query: Mapping[str, Any] | None, project: str | None, sort: str | None, limit: int | None
 ) -> Iterator[dict[str, Any]]:
-    """Stream the results that match, project by project."""
+    """Stream the results that match: of all projects in one order, or else project by project."""
     service = configured_service()
-    return chain.from_iterable(
-        [
-            service.find(collection=name, query=query, sort=sort, limit=limit)
-            for name in projects(service, project)
-        ]
-    )
+    return service.find_in(projects(service, project), query=query, sort=sort, limit=limit)
 
 
 def one(prefix: str, project: str | None) -> dict[str, Any]:

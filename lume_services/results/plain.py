@@ -7,9 +7,10 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from fractions import Fraction
 from typing import Any
 
-from lume_services.services.results.query.order import view
+from lume_services.services.results.query.order import Moment, view
 from lume_services.values import encode
 from lume_services.values.codec import TYPE, TYPES
 
@@ -112,6 +113,8 @@ def _parts(document: Any, *, finite: bool) -> Any:
     if isinstance(seen, dict):
         parts = {key: part for key, part in seen.items() if key not in (TYPE, TYPES)}
         return {key: _parts(part, finite=finite) for key, part in parts.items()}
+    if isinstance(seen, Moment | Fraction):
+        return str(seen)
     if isinstance(seen, list):
         return [_parts(part, finite=finite) for part in seen]
     return plain(seen, finite=finite)

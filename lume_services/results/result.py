@@ -277,7 +277,7 @@ class Result(BaseModel):  # noqa: PLW1641 - it can change, so it has no hash
 
     @classmethod
     def _stream(cls, records: Iterator[dict[str, Any]]) -> Iterator[Self]:
-        unreadable = Unreadable()
+        unreadable = Unreadable(lambda _: True)
         for record in records:
             try:
                 result = cls._from_record(record)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PRIVATE = "$private"
 FIELDS_SET = "$fields_set"
+_COMPARED = frozenset({int, float, str, bool})
 
 
 def _dump_model(model: BaseModel) -> dict[str, Any]:
@@ -94,12 +95,25 @@ def _private_defaults(cls: type[BaseModel]) -> dict[str, Any] | None:
 
 
 def _enum_kind(cls: type[Any]) -> Kind:
-    def dump(member: Any) -> str:
+    def dump(member: Any) -> Any:
         if cls.__members__.get(member.name) is not member:
             raise ValueError("it is no member of its class.")
-        return str(member.name)
+        return _dump_member(member)
 
-    return Kind(full_name(cls), cls, dump, lambda name: cls[exactly(name, str)])
+    def load(parts: Any) -> Any:
+        return cls[exactly(parts["name"] if isinstance(parts, dict) else parts, str)]
+
+    return Kind(full_name(cls), cls, dump, load, hash_into=_hash_member)
+
+
+def _dump_member(member: Any) -> Any:
+    """Return the name of a member, which identifies it, and its value where queries can compare that."""
+    value = member.value
+    return {"name": member.name, "value": value} if type(value) in _COMPARED else member.name
+
+
+def _hash_member(member: Any, hasher: Hasher) -> None:
+    hasher.value(member.name)
 
 
 def _flag_kind(cls: type[Any]) -> Kind:

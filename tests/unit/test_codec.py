@@ -143,7 +143,8 @@ def test_scalars_of_a_kind_stay_scalars_in_a_dict_so_that_queries_find_them():
     assert document["y"] == 1.5
     assert type(document["y"]) is float
     assert type(document["n"]) is int
-    assert (document["mode"], document["path"]) == ("FAST", "/a")
+    assert (document["mode"], document["path"]) == (1, "/a")
+    assert document["$types"]["mode"]["name"] == "FAST"
     assert document["$types"]["y"] == {"$type": "numpy", "dtype": "<f4"}
     assert same(decode(document), value)
     assert decode({"y": document["y"]}) == {"y": 1.5}, "a part of a document is still readable"

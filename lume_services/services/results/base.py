@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from heapq import merge
+from itertools import chain, islice
+from operator import itemgetter
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar, cast
 
-from lume_services.errors import LUMEServicesError, ResultsDBError
+from typing_extensions import override
+
+from lume_services.errors import (
+    BlobCorruptError,
+    LUMEServicesError,
+    ResultCorruptError,
+    ResultNotFoundError,
+    ResultsDBError,
+)
 from lume_services.services.results.query.selection import Selection, SortSpec
 from lume_services.services.results.record import ID, UNIQUE_HASH, Record, StoredRecord, unique_hash_of
 from lume_services.services.results.stats import CollectionStats
@@ -21,6 +32,7 @@ T = TypeVar("T")
 
 _BATCH_ITEMS = 500
 _BATCH_BYTES = 64 << 20
+_LONGEST_NAME = 128  # MongoDB's limit is 255, with the database and what stands for odd characters
 
 
 class Scan(NamedTuple):
@@ -165,7 +177,35 @@ class ResultsDB(ABC):
         """
         selection = Selection.of(query, fields, sort, limit, skip)
         _check_collection(collection)
-        return self._values(collection, selection)
+        return self._values([collection], selection)
+
+    def find_in(
+        self,
+        collections: Sequence[str],
+        *,
+        query: Mapping[str, Any] | None = None,
+        fields: Sequence[str] | None = None,
+        sort: SortSpec | None = None,
+        limit: int | None = None,
+        skip: int = 0,
+    ) -> Iterator[dict[str, Any]]:
+        """Stream the records of several collections that match, in one order.
+
+        Args:
+            collections: Where to look.
+            query: As for `find`, as are the others.
+            fields: Dotted paths to return.
+            sort: One order for all. Without it, one collection comes after the other.
+            limit: At most so many records of all.
+            skip: Leave out so many of all at the beginning.
+
+        Raises:
+            As `find`.
+        """
+        selection = Selection.of(query, fields, sort, limit, skip)
+        for collection in collections:
+            _check_collection(collection)
+        return self._values(collections, selection)
 
     def find_one(
         self,
@@ -197,7 +237,7 @@ class ResultsDB(ABC):
         _check_collection(collection)
         if not query:
             return self._count(collection)
-        unreadable = Unreadable()
+        unreadable = self._unreadable(collection)
         count = sum(1 for _ in self._documents(collection, selection, unreadable))
         unreadable.report()
         return count
@@ -227,7 +267,7 @@ class ResultsDB(ABC):
         if not query or list(query) == [ID]:
             ids = [record.id for record in self._scan(collection, selection).records]
         else:
-            unreadable = Unreadable()
+            unreadable = self._unreadable(collection)
             ids = [document[ID] for document in self._documents(collection, selection, unreadable)]
             unreadable.report()
         return sum(self._delete(collection, batch) for batch in batches(ids, _BATCH_ITEMS))
@@ -309,36 +349,67 @@ class ResultsDB(ABC):
         """Find one record by its `_id` or `unique_hash`: the commonest query, which needs no compiling."""
         _check_collection(collection)
         for record in self._named(collection, name, text):
-            document = record.document()
-            if document.get(name) == text:
-                return document if record.is_plain else self._value(document)
+            try:
+                document = record.document()
+                if document.get(name) == text:
+                    return document if record.is_plain else self._value(collection, document)
+            except (ResultCorruptError, ResultNotFoundError):
+                if self._holds(collection, record.id):
+                    raise
         return None
 
-    def _value(self, document: dict[str, Any]) -> dict[str, Any]:
+    def _value(self, collection: str, document: dict[str, Any]) -> dict[str, Any]:
         record_id = document[ID]
-        value: Any = decode(document, source=_BlobsOfRecord(self, record_id), where=f"record {record_id}")
+        source = _BlobsOfRecord(self, collection, record_id)
+        value: Any = decode(document, source=source, where=f"record {record_id}")
         return cast("dict[str, Any]", value)
 
-    def _values(self, collection: str, selection: Selection) -> Iterator[dict[str, Any]]:
-        unreadable = Unreadable()
+    def _values(self, collections: Sequence[str], selection: Selection) -> Iterator[dict[str, Any]]:
+        unreadable = self._unreadable(*collections)
+        if len(collections) == 1:
+            yield from map(itemgetter(1), self._found(collections[0], selection, unreadable))
+        else:
+            each = selection._replace(skip=0, limit=selection.stop)
+            streams = [self._found(collection, each, unreadable) for collection in collections]
+            together = (
+                merge(*streams, key=lambda found: selection.key(found[0]))
+                if selection.sort
+                else chain.from_iterable(streams)
+            )
+            yield from map(itemgetter(1), islice(together, selection.skip, selection.stop))
+        unreadable.report()
+
+    def _found(
+        self, collection: str, selection: Selection, unreadable: Unreadable
+    ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Yield the documents that match, each with its value."""
         for document in self._documents(collection, selection, unreadable):
             try:
-                value = self._value(selection.projected(document))
+                value = self._value(collection, selection.projected(document))
+            except ResultNotFoundError:
+                continue  # it was deleted meanwhile
             except ResultsDBError:
                 raise
             except LUMEServicesError as error:
                 unreadable.add(document[ID], error)
             else:
-                yield value
-        unreadable.report()
+                yield document, value
+
+    def _unreadable(self, *collections: str) -> Unreadable:
+        return Unreadable(lambda record_id: any(self._holds(one, record_id) for one in collections))
+
+    def _holds(self, collection: str, record_id: str) -> bool:
+        return any(True for _ in self._fetch(collection, [record_id]))
 
     def _damaged(self) -> dict[str, str]:
         """Return what is wrong with each record that cannot be read, by id."""
-        unreadable = Unreadable()
+        messages: dict[str, str] = {}
         for collection in self.collections():
+            unreadable = self._unreadable(collection)
             for _ in unreadable.skip(self._scan(collection, Selection.of()).records):
                 pass
-        return unreadable.messages()
+            messages |= unreadable.messages()
+        return messages
 
     def _documents(
         self, collection: str, selection: Selection, unreadable: Unreadable
@@ -356,12 +427,43 @@ class ResultsDB(ABC):
 class _BlobsOfRecord:
     """The blobs of one record, as the codec reads them."""
 
-    def __init__(self, store: ResultsDB, record_id: str) -> None:
+    def __init__(self, store: ResultsDB, collection: str, record_id: str) -> None:
         self._store = store
+        self._collection = collection
         self._record_id = record_id
 
     def open(self, digest: str) -> BlobReader:
-        return self._store._open_blob(digest, self._record_id)  # noqa: SLF001
+        with self.there():
+            return _ReaderOfRecord(self._store._open_blob(digest, self._record_id), self)  # noqa: SLF001
+
+    @contextmanager
+    def there(self) -> Iterator[None]:
+        """Tell a blob that went with its record from one that is damaged."""
+        try:
+            yield
+        except BlobCorruptError as error:
+            if self._store._holds(self._collection, self._record_id):  # noqa: SLF001
+                raise
+            raise ResultNotFoundError(
+                f"the record {self._record_id} was deleted after it had been found, and its arrays with it.",
+                where=f"collection {self._collection}",
+                remedy="Copy the arrays that you need, np.array(array), before you delete the record.",
+            ) from error
+
+
+class _ReaderOfRecord(BlobReader):
+    """Reads a blob; if it is gone, says whether the record is, too."""
+
+    def __init__(self, reader: BlobReader, blobs: _BlobsOfRecord) -> None:  # the reader has checked itself
+        self.digest = reader.digest
+        self.nbytes = reader.nbytes
+        self._reader = reader
+        self._blobs = blobs
+
+    @override
+    def read(self, start: int = 0, stop: int | None = None) -> memoryview:
+        with self._blobs.there():
+            return self._reader.read(start, stop)
 
 
 def _name_in(query: Mapping[str, Any] | None) -> tuple[str, str] | None:
@@ -375,6 +477,18 @@ def _name_in(query: Mapping[str, Any] | None) -> tuple[str, str] | None:
 def _check_collection(collection: str) -> None:
     if not isinstance(collection, str) or not collection:
         raise ResultsDBError(f"a collection is named by a text, not {collection!r}.")
+    try:
+        nbytes = len(collection.encode())
+    except UnicodeEncodeError as error:
+        raise ResultsDBError(
+            f"{collection!r} names no collection: half of a surrogate pair stands for no character."
+        ) from error
+    if nbytes > _LONGEST_NAME or "\0" in collection:
+        raise ResultsDBError(
+            f"{collection[:_LONGEST_NAME]!r} names no collection: a name has at most {_LONGEST_NAME} bytes "
+            "of UTF-8, and no NUL.",
+            remedy="Choose a shorter name for the project.",
+        )
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -22,6 +22,7 @@ two kinds of file systems adapts when it is next opened.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -33,7 +34,7 @@ from lume_services.services.results.folder.blobs import BlobFolder
 from lume_services.services.results.folder.tables import RecordTables
 from lume_services.services.results.query.selection import Selection
 from lume_services.services.results.record import Record, StoredRecord
-from lume_services.values.blobs import BlobReader
+from lume_services.values.blobs import Blob, BlobReader
 from lume_services.values.codec import DEFAULT_THRESHOLD
 
 _BLOB_ATTEMPTS = 10
@@ -94,23 +95,31 @@ class FileResultsDB(ResultsDB):
     @override
     def _insert(self, collection: str, records: Sequence[Record]) -> dict[str, str]:
         blobs = {digest: blob for record in records for digest, blob in record.blobs.items()}
+        try:
+            ids = self._insert_with(blobs, collection, records)
+        except BaseException:
+            with suppress(ResultsDBError):  # what cannot be removed now is for `reindex`
+                self._remove_unused(list(blobs))
+            raise
+        superseded = [record for record in records if ids[record.unique_hash] != record.id]
+        self._remove_unused([digest for record in superseded for digest in record.blobs])
+        return ids
+
+    def _insert_with(
+        self, blobs: Mapping[str, Blob], collection: str, records: Sequence[Record]
+    ) -> dict[str, str]:
         for _ in range(_BLOB_ATTEMPTS):
             for blob in blobs.values():
                 self._blobs.put(blob)
             with self._tables.database.writing() as connection:
                 # Unused blobs are removed under the same lock: those that are there now will stay.
                 if all(map(self._blobs.has, blobs.values())):
-                    ids = self._tables.insert(connection, collection, records)
-                    break
-        else:
-            raise ResultsDBError(
-                "another process keeps removing blobs while they are stored.",
-                where=str(self.path),
-                remedy="Insert again when it has ended.",
-            )
-        superseded = [record for record in records if ids[record.unique_hash] != record.id]
-        self._remove_unused([digest for record in superseded for digest in record.blobs])
-        return ids
+                    return self._tables.insert(connection, collection, records)
+        raise ResultsDBError(
+            "another process keeps removing blobs while they are stored.",
+            where=str(self.path),
+            remedy="Insert again when it has ended.",
+        )
 
     @override
     def _scan(self, collection: str, selection: Selection) -> Scan:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from lume_services.errors import DecodeError, ResultCorruptError, ResultsDBError
-from lume_services.services.results.query.order import view
+from lume_services.services.results.query.order import member
 from lume_services.values import fingerprint
 from lume_services.values.blobs import Blob
 from lume_services.values.codec import TYPE, TYPES, encode
@@ -64,10 +64,11 @@ class Record:
             key: encode(value, where=key, sink=blobs, threshold=threshold)
             for key, value in {**item, UNIQUE_HASH: unique_hash}.items()
         }
-        moment = view(document.get(DATE_MODIFIED))
+        moment = date_of(document)
         if not isinstance(moment, datetime | None):
             raise ResultsDBError(
-                f"{DATE_MODIFIED} is {moment!r}, not a datetime.", remedy="Set it to datetime.now(UTC)."
+                f"{DATE_MODIFIED} is {item[DATE_MODIFIED]!r}, not a datetime.",
+                remedy="Set it to datetime.now(UTC).",
             )
         text = dumps(document).encode()
         return cls(_new_id(), unique_hash, moment, document, text, _digest(text), blobs.by_digest)
@@ -148,6 +149,11 @@ def unique_hash_of(item: Mapping[str, Any]) -> str:
             remedy="Leave it out; then it is the fingerprint of the item.",
         )
     return unique_hash
+
+
+def date_of(document: dict[str, Any]) -> Any:
+    """Return the `date_modified` of a document, or None; what it is has to be looked at."""
+    return member(document, DATE_MODIFIED) if DATE_MODIFIED in document else None
 
 
 def hash_of(parts: Mapping[str, Any]) -> str:

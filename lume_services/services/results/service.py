@@ -59,6 +59,21 @@ class ResultsDBService:
             collection=collection, query=query, fields=fields, sort=sort, limit=limit, skip=skip
         )
 
+    def find_in(
+        self,
+        collections: Sequence[str],
+        *,
+        query: Mapping[str, Any] | None = None,
+        fields: Sequence[str] | None = None,
+        sort: SortSpec | None = None,
+        limit: int | None = None,
+        skip: int = 0,
+    ) -> Iterator[dict[str, Any]]:
+        """Stream the records of several collections in one order; see `ResultsDB.find_in`."""
+        return self._results_db().find_in(
+            collections, query=query, fields=fields, sort=sort, limit=limit, skip=skip
+        )
+
     def find_one(
         self,
         *,

@@ -10,8 +10,7 @@ from heapq import nlargest
 from typing import Any
 
 from lume_services.errors import ResultCorruptError
-from lume_services.services.results.query.order import view
-from lume_services.services.results.record import DATE_MODIFIED, StoredRecord
+from lume_services.services.results.record import StoredRecord, date_of
 from lume_services.values.codec import TYPE, TYPES
 
 LARGEST = 5
@@ -69,7 +68,7 @@ class CollectionStats:
                 damaged += 1
                 continue
             texts += len(record.text)
-            moment = view(document.get(DATE_MODIFIED))
+            moment = date_of(document)
             if isinstance(moment, datetime):
                 first = min(first or moment, moment)
                 last = max(last or moment, moment)

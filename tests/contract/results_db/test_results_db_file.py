@@ -17,7 +17,13 @@ import numpy as np
 import pytest
 from file_store import blob_files, execute
 
-from lume_services.errors import BlobCorruptError, DecodeError, ResultCorruptError, ResultsDBError
+from lume_services.errors import (
+    BlobCorruptError,
+    DecodeError,
+    ResultCorruptError,
+    ResultNotFoundError,
+    ResultsDBError,
+)
 from lume_services.services.results.file import FileResultsDB
 from lume_services.values.lazy import LazyArray
 
@@ -302,5 +308,5 @@ def test_an_array_of_a_deleted_record_says_so(store: FileResultsDB) -> None:
     [record] = store.find(collection="p")
     store.delete(collection="p", query={})
     assert isinstance(record["a"], LazyArray)
-    with pytest.raises(BlobCorruptError, match="a blob is missing"):
+    with pytest.raises(ResultNotFoundError, match="was deleted"):
         record["a"].sum()

@@ -143,7 +143,7 @@ class RecordTables:
         indices = _indices(connection, collection)
         ids = {}
         for record in records:
-            modified = order_key(record.date_modified)[-1] if record.date_modified else _NO_DATE
+            modified = order_key(record.date_modified)[1] if record.date_modified else _NO_DATE
             cursor = connection.execute(
                 "INSERT INTO records (collection, id, unique_hash, modified, document, digest) "
                 "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (collection, unique_hash) DO NOTHING",
@@ -299,11 +299,15 @@ class RecordTables:
 
 
 def _dated(connection: sqlite3.Connection, collection: str, bound: Bound) -> set[int]:
-    dates = [date for _, date in bound.keys]
+    dates = [_in_range(key[1]) for key in bound.keys]
     first = _NO_DATE + 1 if bound.operator in ("$lt", "$lte") else min(dates)
     last = _LAST if bound.operator in ("$gt", "$gte") else max(dates)
     statement = "SELECT sequence FROM records WHERE collection = ? AND modified BETWEEN ? AND ?"
     return set(_column(connection, statement, collection, first, last))
+
+
+def _in_range(milliseconds: int) -> int:
+    return min(max(milliseconds, _NO_DATE + 1), _LAST)
 
 
 def _keyed(connection: sqlite3.Connection, number: int, bound: Bound) -> set[int]:

@@ -28,9 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lume_services.errors import DecodeError, ResultCorruptError, ResultsDBError
-from lume_services.services.results.folder.durable import explain_os_error, explained
-from lume_services.services.results.query.order import view
-from lume_services.services.results.record import DATE_MODIFIED, UNIQUE_HASH, Record
+from lume_services.services.results.folder.durable import WrittenFile, explain_os_error, explained
+from lume_services.services.results.record import DATE_MODIFIED, UNIQUE_HASH, Record, date_of
 from lume_services.values.blobs import Blob
 from lume_services.values.codec import TYPE, TYPES, decode, encode, types_beside
 from lume_services.values.document import dumps, loads
@@ -119,15 +118,18 @@ def write_record(path: Path, record: Record, collection: str, storage: Storage) 
         ResultsDBError: It cannot be written.
     """
     try:
-        with explained(path), h5py.File(path, "x", track_order=True, locking=False) as file:
+        # HDF5 never sees that a disk is full: after a file that it cannot close it ends the process.
+        with (
+            explained(path),
+            WrittenFile(path) as disk,
+            h5py.File(disk, "w", track_order=True) as file,
+        ):
             set_text(file, _FORMAT, _VERSION)
             set_text(file, _COLLECTION, collection)
             set_text(file, _ID, record.id)
             set_text(file, _DIGEST, _seal(collection, record.id, record.text))
-            _Writer(file, record.blobs, storage).members(file, record.document)
-    except RuntimeError as error:  # from HDF5 when it closes the file
-        raise explain_os_error(OSError(str(error)), path) from error
-    except (ValueError, TypeError) as error:
+            _Writer(file, record.blobs, storage, disk).members(file, record.document)
+    except (ValueError, TypeError, RuntimeError) as error:
         raise ResultsDBError(
             f"HDF5 cannot hold record {record.unique_hash}: {error}.",
             where=str(path),
@@ -142,10 +144,13 @@ def _seal(collection: str, record_id: str, text: bytes) -> str:
 class _Writer:
     """Writes a document, with its blobs as the arrays that they are."""
 
-    def __init__(self, file: h5py.File, blobs: Mapping[str, Blob], storage: Storage) -> None:
+    def __init__(
+        self, file: h5py.File, blobs: Mapping[str, Blob], storage: Storage, disk: WrittenFile
+    ) -> None:
         self._file = file
         self._blobs = blobs
         self._storage = storage
+        self._disk = disk
 
     def members(self, group: h5py.Group, document: Mapping[str, Any]) -> None:
         types = document.get(TYPES, {})
@@ -156,6 +161,7 @@ class _Writer:
                 self._node(group, member_name(key), node)
 
     def _node(self, parent: h5py.Group, name: str, node: Any) -> None:
+        self._disk.check()
         if type(node) is dict and TYPE in node:
             self._tagged(parent, name, node)
         elif type(node) is dict:
@@ -219,7 +225,7 @@ def read_record(path: Path) -> tuple[str, Record]:
         collection, record_id = text_of(file, _COLLECTION), text_of(file, _ID)
         text = dumps(_Reader(path.stat().st_size).document(file)).encode()
         document: Any = loads(text.decode(), encoded=True)
-        unique_hash, moment = document.get(UNIQUE_HASH), view(document.get(DATE_MODIFIED))
+        unique_hash, moment = document.get(UNIQUE_HASH), date_of(document)
         if not collection or not record_id or _seal(collection, record_id, text) != text_of(file, _DIGEST):
             raise corrupt(path, "its content does not match its digest")
     if not isinstance(unique_hash, str) or not isinstance(moment, datetime | None):

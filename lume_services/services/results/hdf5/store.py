@@ -162,13 +162,31 @@ class Hdf5ResultsDB(ResultsDB):
         """Give files their names, where these are free; return the ids that the index has for them then."""
         names = {self._folder.name(collection, record.unique_hash): record for record in records}
         index = self._index
-        with index.database.writing() as connection:
-            for name, record in names.items():
-                file = written[record.id]
-                signature = signature_of(file)
-                if signature is not None and self._folder.link(file, name):
-                    index.put(connection, RecordFile(name, signature, collection, record))
-            return {names[name].unique_hash: record_id for name, record_id in index.ids_of(names).items()}
+        linked: list[str] = []
+        try:
+            with index.database.writing() as connection:
+                for name, record in names.items():
+                    file = written[record.id]
+                    signature = signature_of(file)
+                    if signature is not None and self._folder.link(file, name):
+                        linked.append(name)
+                        index.put(connection, RecordFile(name, signature, collection, record))
+                found = index.ids_of(names)
+        except BaseException:
+            self._take_back(linked)
+            raise
+        return {names[name].unique_hash: record_id for name, record_id in found.items()}
+
+    def _take_back(self, names: Sequence[str]) -> None:
+        """Remove files that the index was not told of, unless another process has told it meanwhile."""
+        try:
+            with self._files.database.writing():
+                known = self._files.ids_of(names)
+                for name in names:
+                    if name not in known:
+                        self._folder.remove(name)
+        except ResultsDBError as error:
+            logger.warning("These files may hold results of an insert that failed: %s. %s", names, error)
 
     # reading --------------------------------------------------------------------------------------
 

@@ -11,12 +11,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import Any
 
 from lume_services.services.results.query.filter import Bound, Query
-from lume_services.services.results.query.order import BOOLEAN, DATE, NAN_KEY, NUMBER, TEXT, OrderKey, view
+from lume_services.services.results.query.order import (
+    BOOLEAN,
+    DATE,
+    NAN_KEY,
+    NUMBER,
+    TEXT,
+    Moment,
+    OrderKey,
+    member,
+    view,
+)
 from lume_services.services.results.record import DATE_MODIFIED, ID, UNIQUE_HASH
 from lume_services.values.codec import TYPE, TYPES
+from lume_services.values.document import INT64
 
 DOCUMENT = "document"
 MARKS = "marks"
@@ -25,11 +37,13 @@ MODIFIED = "modified"
 NO_DATE = -(2**63)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DATETIMES = range(-62_135_596_800_000, 253_402_300_800_000)  # the years 1 to 9999, in milliseconds
 _LONGEST_LIST = 1000
 _LONGEST_TEXT = 256
 _DEEPEST = 50
 _LARGEST = 1 << 20
 _NOTHING = object()
+_COARSE = {"$gt": "$gte", "$lt": "$lte"}  # of moments MongoDB compares the milliseconds only
 
 
 def searchable(document: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -102,13 +116,13 @@ class _Copy:
         self, node: dict[str, Any], path: tuple[str, ...], *, listed: bool, depth: int
     ) -> dict[str, Any]:
         fields: dict[str, Any] = {}
-        for key, item in node.items():
+        for key in node:
             if key in (TYPE, TYPES):
                 continue
             pieces = _pieces(key)
             self._take(len(key))
             place = path if listed else (*path, *pieces)
-            value = self._value(view(item), place, listed, depth + len(pieces))
+            value = self._value(member(node, key), place, listed, depth + len(pieces))
             if value is not _NOTHING:
                 self._merge(fields, pieces, value, place)
         return fields
@@ -122,7 +136,7 @@ class _Copy:
             too_long = len(node) > _LONGEST_TEXT
         else:
             self._take(16)
-            too_long = kind is list and len(node) > _LONGEST_LIST
+            too_long = (kind is list and len(node) > _LONGEST_LIST) or _is_beyond(node)
         if too_long or depth > _DEEPEST:
             self.left_out.add(".".join(path))
             return _NOTHING
@@ -156,6 +170,11 @@ class _Copy:
             raise _TooLargeError
 
 
+def _is_beyond(value: Any) -> bool:
+    """Tell whether MongoDB has no value that compares exactly as this one."""
+    return isinstance(value, Moment | Fraction) or (type(value) is int and value not in INT64)
+
+
 def _pieces(key: str) -> list[str]:
     """Return the names of the nested fields that stand for a key."""
     return [_name(piece) for piece in key.split(".")]
@@ -179,7 +198,9 @@ def _condition(atoms: Sequence[str], bound: Bound) -> dict[str, Any] | None:
     if len(pieces) > _DEEPEST:
         return None
     above = [".".join(pieces[:length]) for length in range(len(pieces) + 1)]
-    return {"$or": [{field(atoms): _test(bound.operator, operands)}, {MARKS: {"$in": marks_of([], above)}}]}
+    dated = any(isinstance(operand, datetime) for operand in operands)
+    operator = _COARSE.get(bound.operator, bound.operator) if dated else bound.operator
+    return {"$or": [{field(atoms): _test(operator, operands)}, {MARKS: {"$in": marks_of([], above)}}]}
 
 
 def _on_text(name: str, bound: Bound) -> dict[str, Any]:
@@ -192,7 +213,8 @@ def _on_text(name: str, bound: Bound) -> dict[str, Any]:
 def _on_date(bound: Bound) -> dict[str, Any] | None:
     if not all(key[0] == DATE for key in bound.keys):
         return None
-    return {MODIFIED: _test(bound.operator, [key[1] for key in bound.keys])}
+    milliseconds = [min(max(key[1], NO_DATE + 1), INT64[-1]) for key in bound.keys]
+    return {MODIFIED: _test(_COARSE.get(bound.operator, bound.operator), milliseconds)}
 
 
 def _test(operator: str, operands: Iterable[Any]) -> dict[str, Any]:
@@ -205,8 +227,8 @@ def _operand(key: OrderKey) -> Any:
     rank = key[0]
     if rank in (TEXT, BOOLEAN):
         return key[1]
-    if rank == NUMBER and key != NAN_KEY:
+    if rank == NUMBER and key != NAN_KEY and not _is_beyond(key[2]):
         return key[2]
-    if rank == DATE:
+    if rank == DATE and key[1] in _DATETIMES:
         return _EPOCH + timedelta(milliseconds=key[1])
     return _NOTHING

@@ -338,7 +338,7 @@ def _stored(record: Record, body: Blob | None) -> Tree:
         ID: record.id,
         "format": _FORMAT,
         UNIQUE_HASH: record.unique_hash,
-        MODIFIED: Int64(order_key(record.date_modified)[-1] if record.date_modified else NO_DATE),
+        MODIFIED: Int64(order_key(record.date_modified)[1] if record.date_modified else NO_DATE),
         DOCUMENT: document,
         **({"body": body.digest} if body else {"text": Binary(record.text)}),
         "digest": Binary(record.digest),

@@ -10,7 +10,6 @@ may hold dots (see `paths`), and what the codec stores with a kind is seen as it
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -38,7 +37,10 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "$lte": operator.le,
 }
 _LOGIC = ("$and", "$or", "$nor")
-_REGEX_FLAGS = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL, "x": re.VERBOSE}
+_REGEX_OPTIONS = "ims"
+_SHOWN = 200
+_MAX_DEPTH = 100
+_MAX_DOTS = 300  # a document has 250 levels at most
 _LITERAL = 'To compare with a mapping whose keys begin with "$", write {"$eq": {…}}.'
 
 
@@ -130,8 +132,21 @@ class _Compiler:
 
     def __init__(self) -> None:
         self.bounds: dict[tuple[str, ...], list[Bound]] = {}
+        self._depth = 0
 
     def query(self, query: Any, where: str, *, required: bool) -> Matcher:
+        self._deeper(where)
+        try:
+            return self._filter(query, where, required=required)
+        finally:
+            self._depth -= 1
+
+    def _deeper(self, where: str) -> None:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise QueryError(f"a filter has at most {_MAX_DEPTH} levels.", where=f"{where[:_SHOWN]}…")
+
+    def _filter(self, query: Any, where: str, *, required: bool) -> Matcher:
         if not isinstance(query, Mapping):
             raise QueryError(
                 f"a filter is a mapping, not {_kind(query)}.", where=where, remedy='Write {"outputs.y": 2}.'
@@ -149,13 +164,15 @@ class _Compiler:
             return self.logic(name, operand, where, required)
         if name.startswith("$"):
             raise _unknown(name, where, _LOGIC, f'Where it is a key, write "\\{name}".')
-        path = Path(name)
+        path = path_of(name, where)
         conditions = self.conditions(operand, where, path if required else None)
         return lambda document: all(condition.at(path, document) for condition in conditions)
 
     def logic(self, name: str, operand: Any, where: str, required: bool) -> Matcher:
         if not isinstance(operand, list | tuple) or not operand:
-            raise QueryError(f"{name} takes a list of at least one filter, not {operand!r}.", where=where)
+            raise QueryError(
+                f"{name} takes a list of at least one filter, not {shown(operand)}.", where=where
+            )
         required = required and name == "$and"
         parts = [
             self.query(part, f"{where}[{index}]", required=required) for index, part in enumerate(operand)
@@ -170,6 +187,7 @@ class _Compiler:
         """Compile what stands after a path: operators, or a value to be equal to."""
         if not _has_operators(operand):
             operand = {"$eq": operand}
+        self._deeper(where)
         conditions = []
         for name, argument in operand.items():
             if name == "$options":
@@ -184,6 +202,7 @@ class _Compiler:
             conditions.append(condition)
             if bound is not None and path is not None:
                 self.bounds.setdefault(path.atoms, []).append(bound)
+        self._depth -= 1
         return conditions
 
 
@@ -208,7 +227,7 @@ def _one_of(_: _Compiler, name: str, operand: Any, where: str) -> _Compiled:
 
 def _compare(_: _Compiler, name: str, operand: Any, where: str) -> _Compiled:
     value = _operand(operand, where)
-    if type(value) is dict and TYPE in value:
+    if type(value) is bytes or (type(value) is dict and TYPE in value):
         raise QueryError(
             f"{name} cannot compare with {_kind(operand)}, which has no order.",
             where=where,
@@ -230,39 +249,65 @@ def _compare(_: _Compiler, name: str, operand: Any, where: str) -> _Compiled:
 
 def _exists(_: _Compiler, name: str, operand: Any, where: str) -> _Compiled:
     if not isinstance(operand, bool):
-        raise QueryError(f"{name} takes true or false, not {operand!r}.", where=where)
+        raise QueryError(f"{name} takes true or false, not {shown(operand)}.", where=where)
     test = _Test(lambda value: value is not MISSING, elements=False)
     return (test if operand else _Not([test])), None
 
 
 def _size(_: _Compiler, name: str, operand: Any, where: str) -> _Compiled:
     if not isinstance(operand, int) or isinstance(operand, bool) or operand < 0:
-        raise QueryError(f"{name} takes a whole number from 0 on, not {operand!r}.", where=where)
+        raise QueryError(f"{name} takes a whole number from 0 on, not {shown(operand)}.", where=where)
     return _Test(lambda value: type(value) is list and len(value) == operand, elements=False), None
 
 
 def _regex(_: _Compiler, name: str, operand: Any, where: str) -> _Compiled:
     pattern, options = operand
     if not isinstance(pattern, str) or not isinstance(options, str):
-        raise QueryError(f"{name} and $options take text, not {operand!r}.", where=where)
-    flags = re.NOFLAG
+        raise QueryError(f"{name} and $options take text, not {shown(operand)}.", where=where)
     for option in options:
-        if option not in _REGEX_FLAGS:
+        if option not in _REGEX_OPTIONS:
             raise QueryError(
-                f"{option!r} is no option of {name}.", where=where, remedy="The options are i, m, s and x."
+                f"{shown(option)} is no option of {name}.", where=where, remedy="The options are i, m and s."
             )
-        flags |= _REGEX_FLAGS[option]
-    try:
-        search = re.compile(pattern, flags).search
-    except (re.error, RecursionError, OverflowError) as error:
-        raise QueryError(f"{pattern!r} is not a regular expression: {error}.", where=where) from error
+    search = _searcher(pattern, "".join(sorted(set(options))), where)
     return _Test(lambda value: type(value) is str and search(value) is not None), None
+
+
+def _searcher(pattern: str, options: str, where: str) -> Callable[[str], Any]:
+    import re2  # only queries with a regular expression need it
+
+    settings = re2.Options()
+    settings.log_errors = False
+    try:
+        search: Callable[[str], Any] = re2.compile(
+            f"(?{options}:{pattern})" if options else pattern, settings
+        ).search
+    except (re2.error, ValueError, RecursionError) as error:
+        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error
+        raise QueryError(
+            f"{shown(pattern)} is not a regular expression of RE2: {str(reason)[:_SHOWN]}.",
+            where=where,
+            remedy=(
+                "RE2 knows no look-around, back-references or possessive repeats, and repeats at most "
+                "1000 times; its syntax: https://github.com/google/re2/wiki/Syntax."
+            ),
+        ) from error
+    return search
+
+
+def shown(value: Any) -> str:
+    """Return a value as errors show it."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # an integer of more than 4300 digits
+        return _kind(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _not(compiler: _Compiler, name: str, operand: Any, where: str) -> _Compiled:
     if not _has_operators(operand):
         raise QueryError(
-            f"{name} takes operators, not {operand!r}.",
+            f"{name} takes operators, not {shown(operand)}.",
             where=where,
             remedy='Write {"$not": {"$gt": 2}}, or {"$ne": …} for a value.',
         )
@@ -304,6 +349,25 @@ _OPERATORS: dict[str, Callable[[_Compiler, str, Any, str], _Compiled]] = {
     "$not": _not,
     "$elemMatch": _element_match,
 }
+
+
+def path_of(name: Any, where: str) -> Path:
+    """Return the path that a text names.
+
+    Raises:
+        QueryError: It is not a text that a key could be.
+    """
+    if not isinstance(name, str):
+        raise QueryError(f"a path is text, not {_kind(name)}.", where=where)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise QueryError(
+            f"{name!r} is not a path: half of a surrogate pair stands for no character.", where=where
+        ) from error
+    if name.count(".") > _MAX_DOTS:
+        raise QueryError(f"a path has at most {_MAX_DOTS} dots.", where=f"{where[:_SHOWN]}…")
+    return Path(name)
 
 
 def _operand(value: Any, where: str) -> Any:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from lume_services.services.results.query.order import MISSING, view
+from lume_services.services.results.query.order import MISSING, member, view
 from lume_services.values.codec import TYPE, TYPES
 
 _PIECE = re.compile(r"(?:[^.\\]|\\.?)*", re.DOTALL)
@@ -87,7 +87,7 @@ def splits(rest: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _reach(node: Any, rest: tuple[str, ...], elements: bool, found: list[Any]) -> None:
-    node = view(node)
+    """Follow a path from a part that is seen as queries see it."""
     if not rest:
         if elements and type(node) is list:
             found.extend(view(item) for item in node)
@@ -105,7 +105,7 @@ def _in_mapping(node: dict[str, Any], rest: tuple[str, ...], elements: bool, fou
     for key, further in splits(rest):
         if key in node:
             ways.append([])
-            _reach(node[key], further, elements, ways[-1])
+            _reach(member(node, key), further, elements, ways[-1])
     if not ways:
         found.append(MISSING)
     elif len(ways) == 1:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import operator
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+from typing_extensions import override
+
 from lume_services.errors import QueryError
-from lume_services.services.results.query.filter import Query, compile_query
+from lume_services.services.results.query.filter import Query, compile_query, path_of, shown
 from lume_services.services.results.query.order import EMPTY_LIST, NULL_KEY, OrderKey, order_key
 from lume_services.services.results.query.paths import Path, project
 from lume_services.services.results.record import ID
@@ -16,6 +20,16 @@ SortSpec: TypeAlias = str | Sequence[str | tuple[str, int]]
 
 ASCENDING = 1
 DESCENDING = -1
+
+
+class _Descending(NamedTuple):
+    """A key that comes before those that are less."""
+
+    key: Any
+
+    @override
+    def __lt__(self, other: tuple[Any, ...]) -> bool:
+        return bool(self.key > other[0])
 
 
 @dataclass(frozen=True)
@@ -85,7 +99,13 @@ class Selection(NamedTuple):
     @property
     def stop(self) -> int | None:
         """The number of records to look at, those to skip included."""
-        return None if self.limit is None else self.skip + self.limit
+        return None if self.limit is None else min(self.skip + self.limit, sys.maxsize)
+
+    def key(self, document: dict[str, Any]) -> tuple[Any, ...]:
+        """Return what the documents of several collections come in one order by, as `in_order` has it."""
+        keys = [(key.of(document), key.direction) for key in self.sort]
+        keys.append((document[ID], self.sort[-1].direction))
+        return tuple(_Descending(key) if direction == DESCENDING else key for key, direction in keys)
 
     def in_order(self, found: list[tuple[tuple[OrderKey, ...], str]]) -> list[str]:
         """Return ids in the order of the sort keys.
@@ -109,30 +129,36 @@ class Selection(NamedTuple):
 def _paths(fields: Sequence[str] | None) -> tuple[Path, ...] | None:
     if fields is None:
         return None
-    if not _is_list(fields) or not all(isinstance(name, str) for name in fields):
+    if not _is_listing(fields) or not all(isinstance(name, str) for name in fields):
         raise QueryError(
-            f"fields is a list of paths, not {fields!r}.", remedy='Write ["inputs", "outputs.y"].'
+            f"fields is a list of paths, not {shown(fields)}.", remedy='Write ["inputs", "outputs.y"].'
         )
-    return tuple(Path(name) for name in fields)
-
-
-def _is_list(given: Any) -> bool:
-    return isinstance(given, Collection) and not isinstance(given, str | bytes | Mapping)
+    return tuple(path_of(name, "fields") for name in fields)
 
 
 def _number(value: Any, name: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise QueryError(f"{name} is a whole number from 0 on, not {value!r}.")
-    return value
+    try:
+        number = -1 if isinstance(value, bool) else operator.index(value)  # an integer of NumPy is one, too
+    except TypeError:
+        number = -1
+    if not 0 <= number <= sys.maxsize:
+        raise QueryError(
+            f"{name} is a whole number from 0 to 2**63 - 1, not {shown(value)}.",
+            remedy=f"Leave {name} out for no bound." if name == "limit" else None,
+        )
+    return number
 
 
-_HOW_TO_SORT = 'Write "outputs.y", "-outputs.y" for the greatest first, or [("outputs.y", -1)].'
+def _is_listing(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
 def _sort_keys(sort: SortSpec | None) -> tuple[SortKey, ...]:
-    parts: Any = [sort] if isinstance(sort, str) else () if sort is None else sort
-    if not _is_list(parts):
-        raise QueryError(f"cannot sort by {sort!r:.200}.", remedy=_HOW_TO_SORT)
+    if sort is None:
+        return ()
+    if isinstance(sort, Mapping):  # as MongoDB writes it
+        sort = tuple(sort.items())
+    parts: Iterable[Any] = sort if _is_listing(sort) else [sort]
     return tuple(_sort_key(part) for part in parts)
 
 
@@ -140,8 +166,11 @@ def _sort_key(part: Any) -> SortKey:
     match part:
         case str():
             name, direction = part.removeprefix("-"), DESCENDING if part.startswith("-") else ASCENDING
-        case (str() as name, int() as direction) if direction in (ASCENDING, DESCENDING):
+        case (str() as name, int() as direction) if type(direction) is int and abs(direction) == ASCENDING:
             pass
         case _:
-            raise QueryError(f"cannot sort by {part!r:.200}.", remedy=_HOW_TO_SORT)
-    return SortKey(Path(name), direction)
+            raise QueryError(
+                f"cannot sort by {shown(part)}.",
+                remedy='Write "outputs.y", "-outputs.y" for the greatest first, or [("outputs.y", -1)].',
+            )
+    return SortKey(path_of(name, "sort"), direction)
