@@ -156,8 +156,6 @@ def _is_listing(value: Any) -> bool:
 def _sort_keys(sort: SortSpec | None) -> tuple[SortKey, ...]:
     if sort is None:
         return ()
-    if isinstance(sort, Mapping):  # as MongoDB writes it
-        sort = tuple(sort.items())
     parts: Iterable[Any] = sort if _is_listing(sort) else [sort]
     return tuple(_sort_key(part) for part in parts)
 
