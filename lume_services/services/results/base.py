@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import chain, islice
@@ -12,15 +11,14 @@ from operator import itemgetter
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar, cast
 
-from typing_extensions import override
-
 from lume_services.errors import (
-    BlobCorruptError,
     LUMEServicesError,
     ResultCorruptError,
     ResultNotFoundError,
     ResultsDBError,
 )
+from lume_services.services.results.attached import BlobsOfRecord
+from lume_services.services.results.names import check_collection
 from lume_services.services.results.query.selection import Selection, SortSpec
 from lume_services.services.results.record import ID, UNIQUE_HASH, Record, StoredRecord, unique_hash_of
 from lume_services.services.results.stats import CollectionStats
@@ -32,7 +30,6 @@ T = TypeVar("T")
 
 _BATCH_ITEMS = 500
 _BATCH_BYTES = 64 << 20
-_LONGEST_NAME = 128  # MongoDB's limit is 255, with the database and what stands for odd characters
 
 
 class Scan(NamedTuple):
@@ -119,7 +116,7 @@ class ResultsDB(ABC):
             EncodeError: A value cannot be stored; the message names it.
             ResultsDBError: The store cannot be written.
         """
-        _check_collection(collection)
+        check_collection(collection)
         inserted: list[str] = []
         for batch in batches(items, _BATCH_ITEMS):
             hashes = [unique_hash_of(item) for item in batch]
@@ -176,7 +173,7 @@ class ResultsDB(ABC):
             ResultsDBError: The store cannot be read.
         """
         selection = Selection.of(query, fields, sort, limit, skip)
-        _check_collection(collection)
+        check_collection(collection)
         return self._values([collection], selection)
 
     def find_in(
@@ -204,7 +201,7 @@ class ResultsDB(ABC):
         """
         selection = Selection.of(query, fields, sort, limit, skip)
         for collection in collections:
-            _check_collection(collection)
+            check_collection(collection)
         return self._values(collections, selection)
 
     def find_one(
@@ -234,7 +231,7 @@ class ResultsDB(ABC):
             ResultCorruptError: Some records are damaged, so that this is not known.
         """
         selection = Selection.of(query)
-        _check_collection(collection)
+        check_collection(collection)
         if not query:
             return self._count(collection)
         unreadable = self._unreadable(collection)
@@ -244,7 +241,7 @@ class ResultsDB(ABC):
 
     def stats(self, *, collection: str) -> CollectionStats:
         """Return what a collection holds. All its records are read, but no array."""
-        _check_collection(collection)
+        check_collection(collection)
         return CollectionStats.of(collection, self._scan(collection, Selection.of()).records)
 
     def delete(self, *, collection: str, query: Mapping[str, Any]) -> int:
@@ -263,7 +260,7 @@ class ResultsDB(ABC):
                 was deleted.
         """
         selection = Selection.of(query)
-        _check_collection(collection)
+        check_collection(collection)
         if not query or list(query) == [ID]:
             ids = [record.id for record in self._scan(collection, selection).records]
         else:
@@ -347,7 +344,7 @@ class ResultsDB(ABC):
 
     def _get(self, collection: str, name: str, text: str) -> dict[str, Any] | None:
         """Find one record by its `_id` or `unique_hash`: the commonest query, which needs no compiling."""
-        _check_collection(collection)
+        check_collection(collection)
         for record in self._named(collection, name, text):
             try:
                 document = record.document()
@@ -360,7 +357,11 @@ class ResultsDB(ABC):
 
     def _value(self, collection: str, document: dict[str, Any]) -> dict[str, Any]:
         record_id = document[ID]
-        source = _BlobsOfRecord(self, collection, record_id)
+        source = BlobsOfRecord(
+            lambda digest: self._open_blob(digest, record_id),
+            lambda: self._holds(collection, record_id),
+            f"record {record_id} of the collection {collection}",
+        )
         value: Any = decode(document, source=source, where=f"record {record_id}")
         return cast("dict[str, Any]", value)
 
@@ -424,71 +425,12 @@ class ResultsDB(ABC):
             yield from islice(found, selection.skip, selection.stop)
 
 
-class _BlobsOfRecord:
-    """The blobs of one record, as the codec reads them."""
-
-    def __init__(self, store: ResultsDB, collection: str, record_id: str) -> None:
-        self._store = store
-        self._collection = collection
-        self._record_id = record_id
-
-    def open(self, digest: str) -> BlobReader:
-        with self.there():
-            return _ReaderOfRecord(self._store._open_blob(digest, self._record_id), self)  # noqa: SLF001
-
-    @contextmanager
-    def there(self) -> Iterator[None]:
-        """Tell a blob that went with its record from one that is damaged."""
-        try:
-            yield
-        except BlobCorruptError as error:
-            if self._store._holds(self._collection, self._record_id):  # noqa: SLF001
-                raise
-            raise ResultNotFoundError(
-                f"the record {self._record_id} was deleted after it had been found, and its arrays with it.",
-                where=f"collection {self._collection}",
-                remedy="Copy the arrays that you need, np.array(array), before you delete the record.",
-            ) from error
-
-
-class _ReaderOfRecord(BlobReader):
-    """Reads a blob; if it is gone, says whether the record is, too."""
-
-    def __init__(self, reader: BlobReader, blobs: _BlobsOfRecord) -> None:  # the reader has checked itself
-        self.digest = reader.digest
-        self.nbytes = reader.nbytes
-        self._reader = reader
-        self._blobs = blobs
-
-    @override
-    def read(self, start: int = 0, stop: int | None = None) -> memoryview:
-        with self._blobs.there():
-            return self._reader.read(start, stop)
-
-
 def _name_in(query: Mapping[str, Any] | None) -> tuple[str, str] | None:
     """Return what a query names a record by, `_id` or `unique_hash`, where it says nothing else."""
     if query is None or len(query) != 1:
         return None
     [(name, text)] = query.items()
     return (name, text) if name in (ID, UNIQUE_HASH) and type(text) is str else None
-
-
-def _check_collection(collection: str) -> None:
-    if not isinstance(collection, str) or not collection:
-        raise ResultsDBError(f"a collection is named by a text, not {collection!r}.")
-    try:
-        nbytes = len(collection.encode())
-    except UnicodeEncodeError as error:
-        raise ResultsDBError(
-            f"{collection!r} names no collection: half of a surrogate pair stands for no character."
-        ) from error
-    if nbytes > _LONGEST_NAME or "\0" in collection:
-        raise ResultsDBError(
-            f"{collection[:_LONGEST_NAME]!r} names no collection: a name has at most {_LONGEST_NAME} bytes "
-            "of UTF-8, and no NUL.",
-            remedy="Choose a shorter name for the project.",
-        )
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
