@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -126,6 +127,7 @@ class Worker:
             create_pool_if_not_found=False,
         )
         self._taken = worker.taken
+        gc.freeze()  # what lives as long as the worker is not looked through after each run
         async with anyio.create_task_group() as group:
             await group.start(_stop_on_signal, group.cancel_scope)
             group.start_soon(self._reconcile_again_and_again)
