@@ -66,7 +66,7 @@ class AnswersForRuns(_Worker):
         # Not where this worker is told to stop in the middle: then it answers for the run still.
         self._with_jobs.discard(flow_run.id)
         self.taken.discard(flow_run.id)
-        gc.collect()  # Prefect leaves a client with its certificates in a circle, half a megabyte for each run
+        gc.collect()  # Prefect leaves a client with certificates in a circle, half a megabyte for each run
         return result
 
 
