@@ -11,7 +11,6 @@ import sys
 import sysconfig
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import cache_from_source
@@ -31,8 +30,8 @@ def state_of(file: str) -> State:
     Raises:
         OSError: It is not there.
     """
-    found = os.stat(file)  # noqa: PTH116 - this is called at every import
-    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+    found, link = os.stat(file), os.lstat(file)  # noqa: PTH116 - this is called at every import
+    return found.st_mtime_ns, max(found.st_ctime_ns, link.st_ctime_ns), found.st_size, found.st_ino
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,16 @@ class Sought:
     Attributes:
         time: When, by the clock that stamps files.
         file: The file that it will be loaded from; None in folders of installed packages and elsewhere.
-        state: The state of that file.
+        state: The state of that file; None if old bytecode lies beside it that cannot be removed.
+        number: Counts what was looked for.
+        during: For a module that was looked for before: the modules that were being loaded at that time.
     """
 
     time: int
-    file: str | None = None
-    state: State | None = None
+    file: str | None
+    state: State | None
+    number: int
+    during: frozenset[str] | None
 
 
 class _Watch:
@@ -55,6 +58,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.sought: dict[str, Sought] = {}
+        self.repeated = 0
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -62,17 +66,12 @@ class _Watch:
         """Take note of a module that is about to be loaded."""
         del target
         now = _now()
+        again = name in self.sought or name in sys.modules
+        during = frozenset(_being_loaded()) if again else None
         file = _file_of(name.rpartition(".")[2], sys.path if path is None else path)
-        if file is None:
-            self.sought[name] = Sought(now)
-            return
-        state = state_of(file)
-        # Python takes bytecode for that of its file by the full second and the size. An edit that leaves
-        # both as they were would never be loaded.
-        if bytecode_may_be_older(file, state):
-            with suppress(OSError):
-                os.unlink(cache_from_source(file))  # noqa: PTH108
-        self.sought[name] = Sought(now, file, state)
+        state = _state_without_old_bytecode(file) if file else None
+        self.sought[name] = Sought(now, file, state, len(self.sought) + self.repeated, during)
+        self.repeated += again
 
 
 _watch = _Watch()
@@ -100,15 +99,41 @@ def as_loaded(name: str, file: str) -> bool:
     if found is not None and found.file == file:
         return found.state == state
     since = _process_start() if found is None else found.time
-    return state[1] < since and not bytecode_may_be_older(file, state)
+    return state[1] < since and _state_without_old_bytecode(file) == state
 
 
-def bytecode_may_be_older(file: str, state: State) -> bool:
-    """Return whether a file may have been edited after its bytecode was written."""
-    try:
-        return state_of(cache_from_source(file))[0] <= state[1]
-    except (OSError, NotImplementedError):
+def loaded_again(importer: str, imported: str) -> bool:
+    """Return whether a module was loaded once more after one that imports it, and has the former one."""
+    last, first = sought(imported), sought(importer)
+    if importer not in sys.modules or last is None or last.during is None:
         return False
+    return importer not in last.during and (first is None or first.number < last.number)
+
+
+def _state_without_old_bytecode(file: str) -> State | None:
+    """Return the state of a file, without bytecode beside it that may be older; None if that stays.
+
+    Python takes bytecode for that of its file by the full second and the size: an edit that leaves both as
+    they were would never be loaded.
+    """
+    state = state_of(file)
+    try:
+        bytecode = cache_from_source(file)
+        if state_of(bytecode)[0] <= state[1]:
+            os.unlink(bytecode)  # noqa: PTH108
+    except FileNotFoundError:
+        return state
+    except (OSError, NotImplementedError):
+        return None
+    return state
+
+
+def _being_loaded() -> list[str]:
+    return [
+        name
+        for name, module in list(sys.modules.items())
+        if getattr(getattr(module, "__spec__", None), "_initializing", False)
+    ]
 
 
 def _file_of(name: str, folders: Iterable[str]) -> str | None:

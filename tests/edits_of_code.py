@@ -5,7 +5,11 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+from prefect import flow
 
 HEAD = "from prefect import flow, task\n"
 
@@ -160,6 +164,9 @@ CALLED = [
     Edit("import_module of a name",
          _flow("return import_module('tools').helper(1)", before="from importlib import import_module\n"),
          "return x + 1", "return x + 2", file="tools.py", others={"tools.py": "def helper(x):\n    return x + 1\n"}),
+    Edit("import_module under another name",
+         _flow("return load('tools').helper(1)", before="from importlib import import_module as load\n"),
+         "return x + 1", "return x + 2", file="tools.py", others={"tools.py": "def helper(x):\n    return x + 1\n"}),
     Edit("__import__", _flow("return __import__('tools').helper(1)"),
          "return x + 1", "return x + 2", file="tools.py", others={"tools.py": "def helper(x):\n    return x + 1\n"}),
     Edit("import_module of a name that is computed in a package",
@@ -181,6 +188,30 @@ CALLED = [
          "return x + 1", "return x + 2"),
     Edit("a module's own __getattr__", _flow("return tools.gain", before="import tools\n"),
          "return 1", "return 2", file="tools.py", others={"tools.py": "def __getattr__(name):\n    return 1\n"}),
+    Edit("import_module of a relative name",
+         _flow("return import_module('.tools', package='kit').helper(1)", before="from importlib import import_module\nimport kit\n"),
+         "return x + 1", "return x + 2", file="kit/tools.py",
+         others={"kit/__init__.py": "", "kit/tools.py": "def helper(x):\n    return x + 1\n"}),
+    Edit("__import__ of a module in a package", _flow("return __import__('kit', fromlist=['tools']).tools.helper(1)"),
+         "return x + 1", "return x + 2", file="kit/tools.py",
+         others={"kit/__init__.py": "", "kit/tools.py": "def helper(x):\n    return x + 1\n"}),
+    Edit("an import in a text that runs", _flow("found = {}", "exec('from tools import helper', found)", "return found['helper'](1)"),
+         "return x + 1", "return x + 2", file="tools.py", others={"tools.py": "def helper(x):\n    return x + 1\n"}),
+    Edit("a module that is an attribute of its package", _flow("return kit.tools.GAIN", before="import kit\nimport other\n"),
+         "GAIN = 1", "GAIN = 2", file="kit/tools.py",
+         others={"kit/__init__.py": "", "kit/tools.py": "GAIN = 1\n", "other.py": "import kit.tools\n"}),
+    Edit("a module of a package that is handed on", _flow("return [f(1) for f in functions(kit.tools)]", before="""
+         import kit.tools
+         from look import functions
+         """), "return x + 1", "return x + 2", file="kit/tools.py",
+         others={"kit/__init__.py": "", "kit/tools.py": "def helper(x):\n    return x + 1\n",
+                 "look.py": "from inspect import getmembers, isfunction\n"
+                            "def functions(m):\n    return [f for _, f in getmembers(m, isfunction)]\n"}),
+    Edit("__getattribute__", _flow("return tools.__getattribute__('help' + 'er')(1)", before="import tools\n"),
+         "return x + 1", "return x + 2", file="tools.py", others={"tools.py": "def helper(x):\n    return x + 1\n"}),
+    Edit("a name with a mark", _flow("return x\u0302()", before="def x\u0302():\n    return 1\n"), "return 1", "return 2"),
+    Edit("a name in a text that a table looks up", _flow("return table.query('a > @limit()').a.tolist()",
+         before="import pandas as pd\ntable = pd.DataFrame({'a': [1, 2]})\ndef limit():\n    return 1\n"), "return 1", "return 0"),
     Edit("a text that is evaluated", _flow("return eval('helper(1)')", before="def helper(x):\n    return x + 1\n"),
          "return x + 1", "return x + 2"),
     Edit("a name that now hides a builtin", _flow("return abs(-1)", before="def other(x):\n    return 7\n"),
@@ -235,7 +266,21 @@ NOT = [
     Edit("what only such a function imports", _flow("return 1", before="def report():\n    import tools\n"), "1", "2", again=False,
          file="tools.py", others={"tools.py": "K = 1\n"}),
     Edit("the program", _flow("return 1", before='if __name__ == "__main__":\n    print(5)\n'), "print(5)", "print(6)", again=False),
+    Edit("a module of a package of which all names are imported", _flow("return GAIN", before="from kit import *\n"), "1", "2", again=False,
+         file="kit/tools.py", others={"kit/__init__.py": "GAIN = 1\n", "kit/tools.py": "K = 1\n"}),
+    Edit("a function beside an ordinary word", _flow("return load_source({'dir': 'modules'})",
+         before="def load_source(query):\n    return sorted(query)\ndef report():\n    return 5\n"), "5", "6", again=False),
     Edit("a data file", _flow("return 1"), "1", "2", again=False, file="data.txt", others={"data.txt": "1"}),
 ]  # fmt: skip
 
 EDITS = [*ORDER, *CALLED, *CONSTANTS, *NOT]
+
+
+def closure(constant: Any, function: Callable[[int], int] = abs) -> Any:
+    """Return a flow that this call has made."""
+
+    @flow
+    def enclosing(x: int = 0) -> Any:
+        return constant, function(x)
+
+    return enclosing

@@ -58,5 +58,6 @@ def _plan_and_status(path: Path | None, run_id: str | None) -> tuple[Plan, Mappi
     from lume_services.flows.runs.status import status_of
 
     records = RunRecords()
-    found = records.run(run_id, SpecKey.of(load_spec(path), path) if path else None)
+    spec = load_spec(path) if path else None
+    found = records.run(run_id, SpecKey.of(spec.name, spec.project_name, {}, path) if spec else None)
     return Plan.from_spec(load_spec(found.spec)), status_of(found, records)

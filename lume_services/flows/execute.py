@@ -22,6 +22,7 @@ from lume_services.errors import BackendError, StepFailedError
 from lume_services.flows.artifacts import publish
 from lume_services.flows.check import CheckedSpec
 from lume_services.flows.code.code import Code
+from lume_services.flows.code.made import modules_of
 from lume_services.flows.code.read import code_of
 from lume_services.flows.events import Observer, StepEvent, StepState
 from lume_services.flows.failure import flow_failed, not_kept, parent_missing, value_missing
@@ -55,6 +56,7 @@ class _Step:
     identity: Identity | None = None
     record_id: str = ""
     given: Mapping[str, Any] = field(default_factory=dict)
+    classes: Collection[str] = ()
     value: Any = None
     failure: StepFailedError | None = None
 
@@ -170,7 +172,7 @@ class Execution:
             project_name=spec.project_name,
             spec=document.data,
             folder=str(document.folder) if document.folder else None,
-            file=str(Path(document.source).resolve()) if document.source else None,
+            place=str(Path(document.source).resolve() if document.source else Path.cwd()),
             parameters={
                 step: self._without_secrets(step, values) for step, values in self._request.parameters.items()
             },
@@ -236,7 +238,8 @@ class Execution:
     def _take_or_run(self, step: _Step, parameters: Mapping[str, Any]) -> None:
         """Take the value of the step from an earlier run, or run its flow."""
         flow = self._flow(step.name)
-        step.identity = Identity.of(step.name, flow, self._code(step.name), parameters)
+        step.classes = modules_of(parameters)
+        step.identity = Identity.of(step.name, flow, self._code(step), parameters)
         step.decision = self._earlier.decide(step.identity, step.tasks)
         if step.decision.record is not None:
             step.value, step.record_id = step.decision.record.value, step.decision.record.id
@@ -280,7 +283,7 @@ class Execution:
             step=step.name,
             flow=self._plan.steps[step.name].name,
             state="failed" if failed else "completed",
-            code=self._code_that_ran(step.name, step.identity.code),
+            code=self._code_that_ran(step, step.identity.code),
             inputs=step.identity.inputs,
             parents=parents,
             began=step.began,
@@ -295,15 +298,16 @@ class Execution:
         self._ended.add(record.id)
         step.record_id = record.id
 
-    def _code(self, name: str) -> Code:
-        backend, _ = self._place(name)
-        entrypoint = self._plan.steps[name].entrypoint
-        return code_of(self._flow(name), entrypoint, elsewhere=not backend.in_process)
+    def _code(self, step: _Step) -> Code:
+        backend, _ = self._place(step.name)
+        entrypoint = self._plan.steps[step.name].entrypoint
+        elsewhere = not backend.in_process
+        return code_of(self._flow(step.name), entrypoint, classes=step.classes, elsewhere=elsewhere)
 
-    def _code_that_ran(self, name: str, before: Code) -> Code:
+    def _code_that_ran(self, step: _Step, before: Code) -> Code:
         """Return the code with which a step began, if it is still the same: modules may be loaded late."""
         # The values that it encloses are those with which it began.
-        after = replace(self._code(name), enclosed=before.enclosed)
+        after = replace(self._code(step), enclosed=before.enclosed)
         if before.problem is None and (changed := after.differences(before)):
             return replace(before, problem=f"it changed while the step ran: {', '.join(changed)}")
         return before

@@ -103,7 +103,8 @@ class FlowOfFlows:
         """What the spec is known by, where its latest run is looked for."""
         from lume_services.flows.runs.spec_key import SpecKey
 
-        return SpecKey.of(self.spec, self._checked.document.source)
+        document = self._checked.document
+        return SpecKey.of(self.spec.name, self.spec.project_name, document.data, document.source)
 
     def check(self, parameters: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         """Check that a run with these values can start.

@@ -215,7 +215,8 @@ def test_a_run_that_is_cancelled_stops_its_steps(lume_context):
 
     checked = check_spec({"name": "a", "composing_flows": [step("loop")]}, [loop])
     backend = lume_context.scheduling_backend()
-    execution = Execution(checked, Plan.from_spec(checked.spec), backend, lambda event: None, RunRequest())
+    plan = Plan.from_spec(checked.spec)
+    execution = Execution(checked, plan, backend, lambda event: None, RunRequest(), ended=set())
     form = InputForm(checked)
     handle = lume_context.scheduling_service().run(parent_flow("a", form, execution.run), form.parameters({}))
     assert started.wait(WAIT)

@@ -256,7 +256,9 @@ def test_the_latest_run_is_one_of_this_file(changing, tmp_path):
     assert reused(copied.run(resume=first.run_id)) == {"track", "fit", "report", "beside"}
 
 
-def test_the_latest_run_of_a_spec_without_a_file_is_one_of_the_same_steps(lume_context):
+def test_the_latest_run_of_a_spec_without_a_file_is_one_of_the_same_steps(
+    lume_context, tmp_path, monkeypatch
+):
     @flow
     def one(x: int = 1) -> int:
         return x
@@ -272,6 +274,9 @@ def test_the_latest_run_of_a_spec_without_a_file_is_one_of_the_same_steps(lume_c
     first.run({"one": {"x": 5}})
     second.run()
     assert first.run(resume="latest").results == {"one": 5}
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunNotFoundError, match=f"no run of the spec 'a' in {tmp_path}"):
+        first.run(resume="latest")
 
 
 def test_a_module_that_is_edited_while_the_process_lives(changing):

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from edits_of_code import EDITS, NOT, Edit
-from prefect import flow
+from edits_of_code import EDITS, NOT, Edit, closure
 
 from lume_services.flows.code.code import Code
+from lume_services.flows.code.made import modules_of
 from lume_services.flows.code.read import code_of
 
 ENTRYPOINT = "step:step"
@@ -91,16 +91,27 @@ def test_a_step_runs_again_if_what_it_gives_may_have_changed(modules, edit: Edit
             "from importlib import import_module\nNAME = 'too' + 'ls'",
             "import_module",
         ),
-        (["return list(map(import_module, ['tools']))"], "from importlib import import_module", "as a value"),
-        (["return load('tools').K"], "from importlib import import_module as load", "under another name"),
+        (
+            ["return list(map(import_module, ['tools']))"],
+            "from importlib import import_module",
+            "import_module() of a name",
+        ),
+        (["return load('too' + 'ls')"], "from importlib import import_module as load", "import_module()"),
         (["exec(TEXT)", "return 1"], "TEXT = str()", r"exec\(\)"),
         (["return eval(TEXT)"], "TEXT = str(1)", r"eval\(\)"),
         (["import runpy", "return runpy.run_path('x.py')"], "", "run_path"),
+        (["return run('x.py')"], "from runpy import run_path as run", "runpy.run_path"),
+        (["return list(map(runpy.run_path, ['x.py']))"], "import runpy", "runpy.run_path"),
+        (["builtins.exec(TEXT)"], "import builtins\nTEXT = str()", "exec()"),
+        (["return pickle.load(open('x', 'rb'))"], "import pickle", "pickle.load()"),
+        (["return load('surrogate')"], "from joblib import load", "joblib.load()"),
+        (["return np.load('x', allow_pickle=True)"], "import numpy as np", "numpy.load()"),
+        (["return getattr(importlib, 'import_module')('tools')"], "import importlib", "importlib"),
     ],
-    ids=["name", "map", "alias", "exec", "eval", "run_path"],
+    ids=str,
 )
 def test_code_that_no_reading_can_follow_is_not_certain(modules, lines, before, what):
-    found = modules(step(*lines, before=before, **{"tools.py": "K = 1\n"}))
+    found = modules(step(*lines, before=before, **{"tools.py": "K = 1\n", "joblib.py": "load = None\n"}))
     assert found.code().problem is not None
     assert what.replace("\\", "") in str(found.code().problem)
     assert f"{found.folder / 'step.py'}:" in str(found.code().problem)
@@ -218,8 +229,21 @@ def test_a_module_that_was_edited_before_it_was_looked_at_is_not_certain(modules
     loaded = found.flow()
     found.edit("tools.py", "1", "2")
     assert f"{found.folder / 'tools.py'} may have changed" in str(code_of(loaded, ENTRYPOINT).problem)
-    reload(sys.modules["tools"])
-    assert code_of(loaded, ENTRYPOINT).problem is None
+
+
+@pytest.mark.parametrize(
+    "how", [reload, lambda module: sys.modules.pop(module.__name__) and import_module("tools")]
+)
+def test_who_imports_a_module_that_is_loaded_again_may_have_the_former_one(modules, how):
+    found = modules(step("return GAIN", before="from tools import GAIN", **{"tools.py": "GAIN = 1\n"}))
+    loaded = found.flow()
+    found.edit("tools.py", "1", "2")
+    how(sys.modules["tools"])
+    assert loaded.fn() == 1
+    problem = "module 'tools' was loaded again after 'step', which may still use the former one"
+    assert code_of(loaded, ENTRYPOINT).problem == problem
+    reload(sys.modules["step"])
+    assert code_of(sys.modules["step"].step, ENTRYPOINT).problem is None
 
 
 def test_what_another_process_runs_is_what_the_files_say_now(modules):
@@ -305,14 +329,6 @@ def test_a_flow_of_a_console_is_not_certain():
 # flows that a call has made -------------------------------------------------------------------------
 
 
-def closure(constant: Any, function: Callable[[int], int] = abs) -> Any:
-    @flow
-    def enclosing(x: int = 0) -> Any:
-        return constant, function(x)
-
-    return enclosing
-
-
 @pytest.mark.parametrize(
     "constants",
     [
@@ -342,6 +358,46 @@ def test_an_enclosed_value_that_cannot_be_compared_is_not_certain():
     assert "encloses a value that cannot be compared, of type object" in str(
         code_of(closure(object())).problem
     )
+
+
+def test_what_a_flow_of_a_module_encloses_counts(modules):
+    """It may depend on more than the module says."""
+    made = "import os\nfrom prefect import flow\ndef make(k):\n    @flow\n    def step():\n        return k\n"
+    found = modules({"step.py": f"{made}    return step\nstep = make(os.environ['LIMIT'])\n"})
+    codes = []
+    for limit in ("3", "4", "3"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("LIMIT", limit)
+            codes.append(found.code())
+    assert codes[0] == codes[2]
+    assert codes[1].differences(codes[0]) == ["the values that it encloses"]
+
+
+def test_the_classes_of_what_goes_in_count(modules):
+    """A flow may call methods of an object whose class it does not import."""
+    found = modules(step("return 1", **{"beam.py": "class Beam:\n    def energy(self):\n        return 1\n"}))
+    codes = []
+    for text in ("1", "2"):
+        found.edit("beam.py", "return 1", f"return {text}")
+        loaded = found.flow()
+        value = {"beams": [1, (import_module("beam").Beam(),)]}
+        codes.append(code_of(loaded, ENTRYPOINT, classes=modules_of(value)))
+    assert codes[1].differences(codes[0]) == ["module 'beam'"]
+    assert modules_of([1.0] * 10) == {"builtins"}
+
+
+def test_long_expressions_can_be_read(modules):
+    terms = " + ".join(f"{number} * x" for number in range(900))
+    found = modules(step("return taylor(1)", before=f"def taylor(x):\n    return {terms}\n"))
+    before = found.code()
+    assert before.problem is None
+    found.edit("step.py", "899 *", "898.5 *")
+    assert found.code().differences(before) == ["module 'step'"]
+
+
+def test_an_unreadable_module_is_not_certain(modules):
+    found = modules(step("import tools", **{"tools.py": "def ("}))
+    assert "the source of module 'tools' cannot be read" in str(found.code().problem)
 
 
 def test_flows_of_one_factory_are_told_apart_by_their_names(modules):

@@ -13,6 +13,8 @@ from prefect import Flow, Task
 from lume_services.errors import LUMEServicesError
 from lume_services.values import fingerprint
 
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
+
 
 class Making:
     """How a flow was made: by its module as it was loaded, or by a call, with values of its own.
@@ -36,9 +38,12 @@ class Making:
         if not known and home is not None and _at(home, flow.fn.__qualname__) is flow:
             known = {flow.fn.__qualname__}
         self.names |= known
-        self.digest = ""
-        if known != {flow.fn.__qualname__}:
-            self.digest = " ".join(sorted(known)) or fingerprint(list(self._parts(flow.fn)))
+        own = [] if known == {flow.fn.__qualname__} else sorted(known)
+        if not known or any(function.__closure__ for function in _chain(flow.fn)):
+            own += self._parts(flow.fn)
+        self.digest = fingerprint(own) if own else ""
+        if known:  # what cannot be compared was made by the module
+            self.problems.clear()
 
     def _parts(self, value: Any) -> Iterator[str]:
         """Yield what a function, and all that it encloses, was made of."""
@@ -54,12 +59,14 @@ class Making:
             self.modules |= {value.__module__, value.__globals__.get("__name__", value.__module__)}
             self.names |= {value.__name__, *value.__qualname__.split(".")}
             yield value.__qualname__
-            yield _compiled(value.__code__)
+            yield _compiled(value.__code__, value.__doc__)
             for inner in (value.__defaults__, value.__kwdefaults__, *map(_content, value.__closure__ or ())):
                 yield from self._parts(inner)
         elif isinstance(value, type | ModuleType):
             self.modules.add(value.__module__ if isinstance(value, type) else value.__name__)
             yield getattr(value, "__qualname__", value.__name__)
+            if "<locals>" in getattr(value, "__qualname__", ""):
+                self.problems.append(f"it encloses the class {value.__name__!r}, which a call has made")
         elif isinstance(value, partial):
             for inner in (value.func, value.args, value.keywords):
                 yield from self._parts(inner)
@@ -69,8 +76,11 @@ class Making:
         elif isinstance(value, BuiltinFunctionType):
             yield value.__qualname__
             yield from self._parts(value.__self__)
+        elif isinstance(value, Flow | Task):
+            yield from self._parts(value.fn)
         else:
-            yield from self._parts(value.fn if isinstance(value, Flow | Task) else value.__wrapped__)
+            yield from self._parts(type(value))
+            yield from self._parts({name: part for name, part in vars(value).items() if name != "__doc__"})
 
     def _of_value(self, value: Any) -> Iterator[str]:
         try:
@@ -84,6 +94,25 @@ class Making:
             yield f"{type(value).__qualname__} of {len(value)}"
             for part in inner:
                 yield from self._parts(part)
+
+
+def modules_of(value: Any) -> set[str]:
+    """Return the modules of the classes of all objects in a value, whose methods a flow may call."""
+    found: set[str] = set()
+    seen: dict[int, Any] = {}
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        kind = type(one)
+        if kind in _PLAIN or id(one) in seen:
+            continue
+        seen[id(one)] = one
+        if isinstance(one, list | tuple | set | frozenset | dict):
+            parts = [*one, *one.values()] if isinstance(one, dict) else one
+            rest += parts if not _PLAIN.issuperset(map(type, parts)) else []
+        found.add(kind.__module__)
+        rest.append(getattr(one, "__dict__", None))
+    return found
 
 
 def _chain(function: Any) -> Iterator[FunctionType]:
@@ -114,7 +143,11 @@ def _is_code(value: Any) -> bool:
     return isinstance(value, kinds) or (callable(value) and hasattr(value, "__wrapped__"))
 
 
-def _compiled(code: CodeType) -> str:
+def _compiled(code: CodeType, doc: str | None) -> str:
     """Return what tells two functions of one place apart, as those that `lambda` makes."""
-    constants = [_compiled(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts]
+    constants = [
+        _compiled(one, None) if isinstance(one, CodeType) else repr(one)
+        for one in code.co_consts
+        if doc is None or one != doc
+    ]
     return repr((code.co_code, code.co_names, constants))

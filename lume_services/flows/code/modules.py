@@ -13,7 +13,7 @@ from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import Distribution, distributions
 from importlib.util import find_spec
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 LIBRARY = re.compile(r"lume_services(\.(?!examples\b)|$)")
@@ -91,7 +91,9 @@ def versions_of(module: Module) -> dict[str, str] | None:
         return {}
     if not place:
         return None
-    return _versions(module.name.partition(".")[0], str(_root_of(module.name, place)))
+    top = module.name.partition(".")[0]
+    shared = module.file is None  # a package that several distributions have a part of
+    return _versions(top, str(_root_of(module.name, place)), shared=shared)
 
 
 def _root_of(name: str, place: str) -> Path:
@@ -102,14 +104,15 @@ def _root_of(name: str, place: str) -> Path:
 
 
 @cache
-def _versions(top: str, root: str) -> dict[str, str] | None:
-    candidates = chain(distributions(name=top, path=[root]), distributions(path=[root]))
-    found = next((one for one in candidates if _holds(one, top, root)), None)
-    if found is None or _is_of_folder(found):
-        return None
+def _versions(top: str, root: str, *, shared: bool) -> dict[str, str] | None:
+    candidates = chain(() if shared else distributions(name=top, path=[root]), distributions(path=[root]))
+    holders = (one for one in candidates if _holds(one, top, root))
     versions: dict[str, str] = {}
-    _collect(found, root, versions)
-    return versions
+    for found in holders if shared else islice(holders, 1):
+        if _is_of_folder(found):
+            return None
+        _collect(found, root, versions)
+    return versions or None
 
 
 def _collect(distribution: Distribution, root: str, versions: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -27,14 +28,21 @@ from lume_services.flows.code.modules import (
     versions_of,
 )
 from lume_services.flows.code.source import Statement, digest_of, read_source
-from lume_services.loaded import Sought, as_loaded, sought, state_of
+from lume_services.loaded import Sought, as_loaded, loaded_again, sought, state_of
 
 _SOURCE = (".py", ".pyw")
 _MISSING = "not there"
+_DEFINITIONS = ("FunctionDef(", "AsyncFunctionDef(", "ClassDef(")
 _HASH = re.compile("[0-9a-f]{32}")
 
 
-def code_of(flow: Flow[..., Any], entrypoint: str | None = None, *, elsewhere: bool = False) -> Code:
+def code_of(
+    flow: Flow[..., Any],
+    entrypoint: str | None = None,
+    *,
+    classes: Collection[str] = (),
+    elsewhere: bool = False,
+) -> Code:
     """Return the code of a flow. Nothing is imported, nothing runs.
 
     It is the source, as it was loaded, of the module of the flow and of the modules of the user that this
@@ -44,10 +52,13 @@ def code_of(flow: Flow[..., Any], entrypoint: str | None = None, *, elsewhere: b
     Args:
         flow: The flow.
         entrypoint: Where it was found, as `module:name`.
+        classes: The modules of the classes of what goes in, see `modules_of`.
         elsewhere: Whether another process runs it, which loads the files as they are now.
     """
     reading = _Reading(flow, elsewhere=elsewhere)
     made = Making(flow)
+    for name in sorted(classes):
+        reading.add(name)
     reading.read({*made.modules, *([entrypoint.partition(":")[0]] if entrypoint else [])}, made.names)
     version = flow.version if flow.version and not _is_hash_of_file(flow) else None
     problems = [*made.problems, *reading.problems, *(reading.unclear if version is None else [])]
@@ -74,8 +85,11 @@ class _Reading:
         self._statements: dict[str, tuple[Statement, ...]] = {}
         self._files: dict[str, str] = {}
         self._seen: set[str] = set()
+        self._imports: set[tuple[str, str]] = set()
         self._live: set[int] = set()
         self._words: set[str] = set()
+        self._waiting: dict[str, list[tuple[str, Statement]]] = {}
+        self._next: list[tuple[str, Statement]] = []
         self._all = False
 
     def read(self, modules: set[str], names: set[str]) -> None:
@@ -88,8 +102,18 @@ class _Reading:
         self._words |= names
         for name in sorted(modules):
             self._module(name, required=True)
-        while self._grow():
-            pass
+        while self._next:
+            self._take(*self._next.pop())
+        if not self._elsewhere:
+            self.problems += [
+                f"module {imported!r} was loaded again after {name!r}, which may still use the former one"
+                for name, imported in sorted(self._imports)
+                if imported in self._statements and loaded_again(name, imported)
+            ]
+
+    def add(self, module: str) -> None:
+        """Read a module too, if the user has made it."""
+        self._module(module, only_own=True)
 
     def digests(self) -> dict[str, str]:
         """Return the digest of each module by its name."""
@@ -99,37 +123,43 @@ class _Reading:
         }
         return self._others | found
 
-    def _grow(self) -> bool:
-        """Take what is named by now; return whether there was any."""
-        found = [
-            (name, statement)
-            for name, statements in list(self._statements.items())
-            for statement in statements
-            if id(statement) not in self._live
-            and (self._all or statement.name is None or statement.name in self._words)
-        ]
-        for name, statement in found:
-            self._live.add(id(statement))
-            self._words |= statement.words
-            self._all = self._all or statement.by_any_name
-            self.unclear += [f"{self._files[name]}:{place}" for place in statement.unclear]
-            for imported in statement.imports:
-                self._module(imported)
-            for package in statement.packages:
-                self._package(package)
-            if any(passed in self._statements for passed in statement.passed):
-                self._all = True
-            if statement.what_is_loaded:
-                for loaded in [*sys.modules]:
-                    self._module(loaded, only_own=True)
-        return bool(found)
+    def _take(self, module: str, statement: Statement) -> None:
+        """Take a statement, and what it comes to."""
+        if id(statement) in self._live:
+            return
+        self._live.add(id(statement))
+        self._words |= statement.words
+        self.unclear += [f"{self._files[module]}:{place}" for place in statement.unclear]
+        for imported in statement.imports:
+            self._module(imported)
+            if not statement.text.startswith(_DEFINITIONS):  # a function imports when it is called
+                self._imports |= {(module, imported), (module, imported.rpartition(".")[0])}
+        for package in (*statement.packages, *statement.stars):
+            self._package(package, named=package in statement.stars)
+        if statement.loaded:
+            for loaded in [*sys.modules]:
+                self._module(loaded, only_own=True)
+        everything = statement.by_any_name or any(one in self._statements for one in statement.passed)
+        self._all |= everything
+        for name in self._waiting.keys() & (self._waiting.keys() if self._all else statement.words):
+            self._next += self._waiting.pop(name)
 
-    def _package(self, name: str) -> None:
-        """Read all modules of a package, if it is one of the user."""
+    def _add(self, module: str, statements: tuple[Statement, ...]) -> None:
+        """Add the statements of a module: functions wait until they are named."""
+        self._statements[module] = statements
+        for one in statements:
+            if one.name is None or self._all or one.name in self._words:
+                self._next.append((module, one))
+            else:
+                self._waiting.setdefault(one.name, []).append((module, one))
+
+    def _package(self, name: str, *, named: bool) -> None:
+        """Read the modules of a package, if it is one of the user: all, or those whose names stand in it."""
         self._module(name)
-        if self._is_own(name):
-            package = find_module(name)
-            for inner in modules_in(package) if package else ():
+        package = find_module(name) if self._is_own(name) else None
+        words = set().union(*(one.words for one in self._statements.get(name, ()))) if named else set()
+        for inner in modules_in(package) if package else ():
+            if not named or inner.removeprefix(f"{name}.") in words:
                 self._module(inner)
 
     def _module(self, name: str, *, required: bool = False, only_own: bool = False) -> None:
@@ -173,7 +203,7 @@ class _Reading:
         try:
             if module.file.endswith(_SOURCE):
                 self._files[module.name] = module.file
-                self._statements[module.name] = self._loaded(module, module.file)
+                self._add(module.name, self._loaded(module, module.file))
             else:
                 with Path(module.file).open("rb") as file:
                     self._others[module.name] = file_digest(file, "sha256").hexdigest()
@@ -181,7 +211,7 @@ class _Reading:
                     self._elsewhere or as_loaded(module.name, module.file)
                 ):
                     self.problems.append(_edited(module.file))
-        except (OSError, SyntaxError, ValueError, RecursionError) as error:
+        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
             self.problems.append(f"the source of module {module.name!r} cannot be read: {error}")
 
     def _loaded(self, module: Module, file: str) -> tuple[Statement, ...]:

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from importlib.util import resolve_name
 from pathlib import Path
+from threading import Lock
 
+from lume_services.flows.code.reach import (
+    ATTRIBUTES,
+    BARE,
+    IMPORTS,
+    LOADED,
+    NAMES,
+    RUNS,
+    TABLES,
+    UNCLEAR,
+)
 from lume_services.loaded import State
 
-# With these names, code can come to what another module has loaded, or to a function that it does not name.
-_LOADED = frozenset({"__subclasses__", "modules", "get_objects", "get_referrers", "get_referents"})
-_FRAMES = {"globals", "locals", "vars", "f_globals", "f_locals", "_getframe", "currentframe", "inspect"}
-_FIELDS = {"dir", "attrgetter", "methodcaller", "__dict__", "__globals__", "__builtins__"}
-_TEXTS = {"eval", "exec", "query", "pickle", "cloudpickle", "dill", "joblib"}
-_MODULES = {"import_module", "__import__", "importlib", "pkgutil"}
-_BY_ANY_NAME = _LOADED | _FRAMES | _FIELDS | _TEXTS | _MODULES
-_IMPORTS = ("import_module", "__import__")
-_RUNS = ("eval", "exec")
-_LOADERS = {"spec_from_file_location", "SourceFileLoader", "exec_module", "load_module", "load_source"}
-_PROGRAMS = {"run_path", "run_module", "entry_points", "iter_entry_points"}
-_FLOWS = {"load_flow_from_entrypoint", "from_source", "run_deployment"}
-_LOADS = _LOADERS | _PROGRAMS | _FLOWS
-_LOOKED_FOR = frozenset({"Import", "ImportFrom", "getattr", *_IMPORTS, *_RUNS, *_LOADS})
-_GETATTR = "getattr()"  # with a name that is computed
-_WORD = re.compile(r"[^\W\d]\w*")
-_ESCAPE = re.compile(r"\\(?:[abfnrtv]|x..|u.{4}|U.{8})")
+# Names may have marks that are no letters, so what is between the signs of ASCII is a word.
+_WORD = re.compile(r"[^\s!-/:-@\[-^`{-~]+")
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+_PROGRAM = "__main__"
+_OF_PREFECT = {"prefect.flow", "prefect.task", "prefect.flows.flow", "prefect.tasks.task"}
+_CLOSE = object()
+_parsing = Lock()
 
 
 @dataclass(frozen=True)
@@ -39,34 +40,30 @@ class Statement:
 
     Attributes:
         text: What it says.
-        words: All names in it, those within texts too.
-        imports: The modules that it may import: what a name is imported from, and the name in it.
+        words: All names in it, those within strings too.
+        imports: What it may import: modules, and names in them.
         packages: Packages of which it may import any module.
-        passed: What it imports and hands on as a whole, should it be a module.
+        stars: Modules of which it imports all names.
+        passed: What it imports and hands on as a value: all of it can be used, should it be a module.
         unclear: What it does that no reading can follow, with the line.
+        by_any_name: Whether it may come to functions that no code names.
+        loaded: Whether it may come to modules that it does not import.
         name: The name of a function that does nothing where no other code names it; None otherwise.
     """
 
     text: str
     words: frozenset[str]
-    imports: tuple[str, ...] = ()
-    packages: tuple[str, ...] = ()
-    passed: tuple[str, ...] = ()
-    unclear: tuple[str, ...] = ()
+    imports: tuple[str, ...]
+    packages: tuple[str, ...]
+    stars: tuple[str, ...]
+    passed: tuple[str, ...]
+    unclear: tuple[str, ...]
+    by_any_name: bool
+    loaded: bool
     name: str | None = None
 
-    @property
-    def by_any_name(self) -> bool:
-        """Whether it may come to functions that no code names."""
-        return not _BY_ANY_NAME.isdisjoint(self.words) or _GETATTR in self.words
 
-    @property
-    def what_is_loaded(self) -> bool:
-        """Whether it may come to modules that it does not import."""
-        return not _LOADED.isdisjoint(self.words)
-
-
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=10_000)
 def read_source(file: str, state: State, module: str, package: str) -> tuple[Statement, ...]:
     """Return the statements of a module.
 
@@ -77,44 +74,46 @@ def read_source(file: str, state: State, module: str, package: str) -> tuple[Sta
         package: The name of the package that relative imports start from.
 
     Raises:
-        OSError, SyntaxError, ValueError, RecursionError: The source cannot be read.
+        OSError, SyntaxError, ValueError, RecursionError, MemoryError: The source cannot be read.
     """
     del state
-    tree = ast.parse(Path(file).read_bytes())
+    tree = _parsed(Path(file).read_bytes())
     _drop_texts(tree)
     body = [statement for statement in tree.body if not _is_program(statement)]
-    if module == "__main__":
-        body += [
-            one for one in tree.body if _is_program(one) and not _bound(one).isdisjoint(_words(_text(body)))
-        ]
-    reader = _Reader(module, package, _names_of_prefect(body))
+    if module == _PROGRAM:
+        body += [one for one in tree.body if _is_program(one) and _changes(one, body)]
+    reader = _Reader(module, package, tree, _rebound(body))
     return tuple(part for statement in body for part in reader.parts(statement))
 
 
 def digest_of(statements: Sequence[Statement]) -> str:
     """Return the digest of statements in their order."""
-    return sha256(
-        "\n".join(statement.text for statement in statements).encode(errors="surrogatepass")
-    ).hexdigest()
+    text = "\n".join(statement.text for statement in statements)
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 @dataclass
 class _Draft:
     """What is found in a statement while it is read."""
 
-    words: set[str]
     imports: list[str] = field(default_factory=list)
     packages: list[str] = field(default_factory=list)
+    stars: list[str] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
     unclear: list[str] = field(default_factory=list)
-    plain_getattr: int = 0
+    by_any_name: bool = False
+    loaded: bool = False
 
 
 class _Reader:
-    def __init__(self, module: str, package: str, prefect: frozenset[str]) -> None:
+    def __init__(self, module: str, package: str, tree: ast.Module, rebound: set[str]) -> None:
         self.module = module
         self.package = package
-        self.prefect = prefect
-        self.bound: dict[str, str] = {}
+        self.rebound = rebound
+        self.bound: dict[str, set[str]] = {}
+        for node in ast.walk(tree):
+            for name, origin in self._bindings(node):
+                self.bound.setdefault(name, set()).add(origin)
 
     def parts(self, statement: ast.stmt) -> Iterator[Statement]:
         """Yield a statement; before a function that nobody may name, what its definition runs by itself."""
@@ -122,94 +121,154 @@ class _Reader:
         if not isinstance(statement, _FUNCTION) or not self._only_named(statement):
             yield whole
             return
-        head = [
-            *statement.decorator_list,
-            statement.args,
-            *([statement.returns] if statement.returns else []),
-        ]
-        runs = [part for part in head if not self._is_of_prefect(part) and _calls(part)]
-        if runs:
-            yield self.read(ast.Expr(ast.List([_as_expression(part) for part in runs], ast.Load())))
+        arguments = ast.Lambda(statement.args, ast.Constant(None))
+        head = [*statement.decorator_list, arguments, *([statement.returns] if statement.returns else [])]
+        if runs := [part for part in head if not self._is_of_prefect(part) and _calls(part)]:
+            yield self.read(ast.Expr(ast.List(runs, ast.Load())))
         yield replace(whole, name=statement.name)
 
     def read(self, statement: ast.stmt) -> Statement:
-        text = ast.dump(statement)
-        words = _words(text)
-        draft = _Draft(words)
-        for node in ast.walk(statement) if not words.isdisjoint(_LOOKED_FOR) else ():
-            if isinstance(node, ast.Import):
+        text = _text(statement)
+        draft = _Draft()
+        calls = {id(node.func): node for node in ast.walk(statement) if isinstance(node, ast.Call)}
+        inner = {id(node.value) for node in ast.walk(statement) if isinstance(node, ast.Attribute)}
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Import | ast.ImportFrom):
                 self._import(node, draft)
-            elif isinstance(node, ast.ImportFrom):
-                self._import_from(node, draft)
-            elif isinstance(node, ast.Call):
-                self._call(node, draft)
-        if not words.isdisjoint((*_IMPORTS, *_RUNS)):
-            draft.unclear += _not_called(statement)
-        if text.count("'getattr'") > draft.plain_getattr:
-            words.add(_GETATTR)
-        passed = tuple(self.bound[name] for name in self.bound.keys() & words if _hands_on(text, name))
+            elif isinstance(node, ast.Name | ast.Attribute):
+                self._attribute(node, calls.get(id(node)), draft)
+                if id(node) not in inner:
+                    for name in self._names_of(node):
+                        self._use(node, name, calls.get(id(node)), draft)
         return Statement(
-            text, frozenset(words), tuple(draft.imports), tuple(draft.packages), passed, tuple(draft.unclear)
+            text,
+            frozenset(_words(text)),
+            tuple(draft.imports),
+            tuple(draft.packages),
+            tuple(draft.stars),
+            tuple(draft.passed),
+            tuple(draft.unclear),
+            draft.by_any_name,
+            draft.loaded,
         )
 
-    def _import(self, node: ast.Import, draft: _Draft) -> None:
-        for alias in node.names:
-            top = alias.name.partition(".")[0]
-            self.bound[alias.asname or top] = alias.name if alias.asname else top
-            draft.imports.append(alias.name)
+    def _bindings(self, node: ast.AST) -> Iterator[tuple[str, str]]:
+        """Yield the names that an import binds, and what each stands for."""
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                top = alias.name.partition(".")[0]
+                yield alias.asname or top, alias.name if alias.asname else top
+        elif isinstance(node, ast.ImportFrom):
+            source = self._absolute("." * node.level + (node.module or ""))
+            for alias in node.names:
+                yield alias.asname or alias.name, f"{source}.{alias.name}"
 
-    def _import_from(self, node: ast.ImportFrom, draft: _Draft) -> None:
+    def _import(self, node: ast.Import | ast.ImportFrom, draft: _Draft) -> None:
+        if isinstance(node, ast.Import):
+            draft.imports += [alias.name for alias in node.names]
+            return
         source = self._absolute("." * node.level + (node.module or ""))
-        draft.imports.append(source)
-        for alias in node.names:
-            if alias.name == "*":
-                draft.packages.append(source)
-            else:
-                self.bound[alias.asname or alias.name] = f"{source}.{alias.name}"
-                draft.imports.append(f"{source}.{alias.name}")
+        draft.imports += [source, *(f"{source}.{alias.name}" for alias in node.names)]
+        draft.stars += [source for alias in node.names if alias.name == "*"]
 
-    def _call(self, node: ast.Call, draft: _Draft) -> None:
-        name = _name_of(node.func)
-        first = node.args[0] if node.args else None
-        constant = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
-        if name in _IMPORTS:
-            if constant is not None:
-                draft.imports.append(self._absolute(constant))
-            elif prefix := self._prefix(first):
-                draft.packages.append(prefix)
-            else:
-                draft.unclear.append(f"{node.lineno}: {name}() with a name that is computed")
-        elif name in _LOADS:
-            draft.unclear.append(f"{node.lineno}: {name}()")
-        elif name in _RUNS and constant is None and not isinstance(node.func, ast.Attribute):
-            draft.unclear.append(f"{node.lineno}: {name}() of a text that is computed")
-        elif name == "getattr" and len(node.args) > 1 and isinstance(node.args[1], ast.Constant):
-            draft.plain_getattr += 1
+    def _names_of(self, node: ast.expr) -> set[str]:
+        """Return what a name or a dotted name stands for: an import, or what is built in."""
+        path: list[str] = []
+        while isinstance(node, ast.Attribute):
+            path.insert(0, node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return set()
+        origins = self.bound.get(node.id) or (set() if path else {f"builtins.{node.id}"})
+        return {".".join((origin, *path)) for origin in origins}
 
-    def _prefix(self, name: ast.expr | None) -> str | None:
+    def _attribute(self, node: ast.Name | ast.Attribute, call: ast.Call | None, draft: _Draft) -> None:
+        """Take note of a name that leads to others, whatever it belongs to."""
+        name = node.attr if isinstance(node, ast.Attribute) else node.id
+        draft.loaded |= name in LOADED
+        draft.by_any_name |= name in ATTRIBUTES
+        if name in TABLES and isinstance(node, ast.Attribute) and call and call.args:
+            draft.by_any_name |= _constant(call.args[0]) is None
+
+    def _use(self, node: ast.expr, name: str, call: ast.Call | None, draft: _Draft) -> None:
+        """Take note of something imported or built in that is used."""
+        place = f"{getattr(node, 'lineno', 0)}: {name.removeprefix('builtins.')}"
+        if not name.startswith("builtins."):
+            draft.imports.append(name)  # a module may be an attribute of its package
+            draft.passed += [name] if call is None else []
+        if name in IMPORTS:
+            self._import_by_name(name, call, draft, place)
+        elif name in RUNS:
+            self._run_text(call, draft, place)
+        elif _is_in(name, UNCLEAR) or (call is None and name in BARE) or (call and _unpickles(call)):
+            draft.unclear.append(f"{place}()" if call else place)
+        elif name == "builtins.getattr":
+            plain = call is not None and len(call.args) > 1 and _constant(call.args[1]) is not None
+            draft.by_any_name |= not plain
+        elif _is_in(name, NAMES) or (call is None and name == "sys"):
+            draft.by_any_name = True
+            draft.loaded |= name in ("sys", "sys.modules")
+
+    def _import_by_name(self, function: str, call: ast.Call | None, draft: _Draft, place: str) -> None:
+        given = [*call.args, *(keyword.value for keyword in call.keywords)] if call else []
+        built_in = function.endswith("__import__")
+        base = self.package if built_in else self._package_of(given[1:])
+        name = _constant(given[0]) if given else None
+        prefix = self._prefix(given[0], base) if given else None
+        level = call is not None and any(keyword.arg in ("level", None) for keyword in call.keywords)
+        if name is not None and (base is not None or not name.startswith(".")) and not level:
+            draft.imports.append(self._absolute(name, base))
+            draft.packages += [name] if built_in and given[1:] else []  # one of its modules may be meant
+        elif prefix is not None and not level:
+            draft.packages.append(prefix)
+        else:
+            draft.unclear.append(f"{place}() of a name that is computed")
+
+    def _run_text(self, call: ast.Call | None, draft: _Draft, place: str) -> None:
+        text = _constant(call.args[0]) if call and call.args else None
+        if text is None:
+            draft.unclear.append(f"{place}() of a text that is computed")
+            return
+        draft.by_any_name = True
+        for statement in _parsed(text.strip().encode()).body:
+            found = self.read(statement)
+            draft.imports += found.imports
+            draft.packages += [*found.packages, *found.stars]
+            draft.unclear += [f"{place}: {one.partition(': ')[2]}" for one in found.unclear]
+            draft.loaded |= found.loaded
+
+    def _package_of(self, given: Sequence[ast.expr]) -> str | None:
+        """Return the package that a relative import starts from; None if it is computed."""
+        if not given or (isinstance(given[0], ast.Name) and given[0].id == "__package__"):
+            return self.package
+        if isinstance(given[0], ast.Name) and given[0].id == "__name__":
+            return self.module
+        return _constant(given[0])
+
+    def _prefix(self, name: ast.expr, base: str | None) -> str | None:
         """Return the package that all modules of a computed name lie in: `optics` of `f"optics.{name}"`."""
-        parts: list[ast.expr] = []
+        parts: Sequence[ast.expr] = ()
         if isinstance(name, ast.JoinedStr):
             parts = [part.value if isinstance(part, ast.FormattedValue) else part for part in name.values]
         elif isinstance(name, ast.BinOp) and isinstance(name.op, ast.Add):
-            left = name
-            while isinstance(left.left, ast.BinOp) and isinstance(left.left.op, ast.Add):
-                left = left.left
-            parts = [left.left, left.right]
+            left = name.left
+            parts = [left.left, left.right] if isinstance(left, ast.BinOp) else [left]
         texts = []
         for part in parts:
-            if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                texts.append(part.value)
+            if (text := _constant(part)) is not None:
+                texts.append(text)
             elif isinstance(part, ast.Name) and part.id in ("__package__", "__name__"):
                 texts.append(self.package if part.id == "__package__" else self.module)
             else:
                 break
         start, dot, _ = "".join(texts).rpartition(".")
-        return self._absolute(start or ".") if dot else None
+        if not dot or (not start and base is None):
+            return None
+        return self._absolute(start or ".", base or "")
 
-    def _absolute(self, name: str) -> str:
+    def _absolute(self, name: str, base: str | None = None) -> str:
         try:
-            return resolve_name(name, self.package) if name.startswith(".") else name
+            return resolve_name(name, base or self.package) if name.startswith(".") else name
         except ImportError:
             return name.lstrip(".")
 
@@ -218,76 +277,64 @@ class _Reader:
         implicit = statement.name.startswith("__")
         return not implicit and all(map(self._is_of_prefect, statement.decorator_list))
 
-    def _is_of_prefect(self, node: ast.AST) -> bool:
+    def _is_of_prefect(self, node: ast.expr) -> bool:
         """Return whether a decorator is `flow` or `task` of Prefect, with options that run nothing."""
         if isinstance(node, ast.Call):
             given = [*node.args, *(keyword.value for keyword in node.keywords)]
             return self._is_of_prefect(node.func) and not any(map(_calls, given))
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            return node.attr in ("flow", "task") and f"{node.value.id}." in self.prefect
-        return isinstance(node, ast.Name) and node.id in self.prefect
+        names = self._names_of(node)
+        hidden = "*" in self.bound or not self.rebound.isdisjoint(_words(_text(node)) & self.bound.keys())
+        return bool(names) and names <= _OF_PREFECT and not hidden
 
 
-def _names_of_prefect(body: list[ast.stmt]) -> frozenset[str]:
-    """Return the names of Prefect's decorators in a module, and of Prefect itself with a point after it."""
-    found: set[str] = set()
-    others: list[ast.stmt] = []
-    for statement in body:
-        aliases = statement.names if isinstance(statement, ast.Import | ast.ImportFrom) else []
-        if isinstance(statement, ast.ImportFrom) and statement.module == "prefect":
-            found |= {one.asname or one.name for one in aliases if one.name in ("flow", "task")}
-        elif isinstance(statement, ast.Import) and [one.name for one in aliases] == ["prefect"]:
-            found.add(f"{aliases[0].asname or 'prefect'}.")
+def _parsed(source: bytes) -> ast.Module:
+    with _parsing, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python has warned of what it finds when the module was compiled
+        return ast.parse(source)
+
+
+def _text(node: ast.AST) -> str:
+    """Return a syntax tree as text, however deep it is."""
+    found: list[str] = []
+    rest: list[object] = [node]
+    while rest:
+        one = rest.pop()
+        if one is _CLOSE:
+            found.append(")")
+        elif isinstance(one, ast.AST):
+            found.append(f"{type(one).__name__}(")
+            rest.append(_CLOSE)
+            rest += [getattr(one, name, None) for name in reversed(one._fields) if name != "kind"]
+        elif isinstance(one, list):
+            found.append("[")
+            rest += [_CLOSE, *reversed(one)]
         else:
-            others.append(statement)
-    bound = set().union(*map(_bound, others))
-    return frozenset(name for name in found if bound.isdisjoint({"*", name.rstrip(".")}))
-
-
-def _bound(statement: ast.stmt) -> set[str]:
-    """Return the names that a statement binds, in the functions in it too."""
-    found: set[str] = set()
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            found.add(node.id)
-        elif isinstance(node, _FUNCTION | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.alias):
-            found.add(node.asname or node.name.partition(".")[0])
-    return found
-
-
-def _text(body: list[ast.stmt]) -> str:
-    return ast.dump(ast.Module(body, []))
+            found.append(f" {one!r}")
+    return "".join(found)
 
 
 def _words(text: str) -> set[str]:
     """Return all names in the text of a statement, those within strings too."""
     words = set(_WORD.findall(text))
     if "\\" in text:  # the n of a line end is no part of the word after it
-        words.update(_WORD.findall(_ESCAPE.sub(" ", text)))
+        words.update(_WORD.findall(re.sub(r"\\(?:[abfnrtv]|x..|u.{4}|U.{8})", " ", text)))
     return words
 
 
-def _hands_on(text: str, name: str) -> bool:
-    """Return whether a name is used by itself, and not only as `name.attribute`."""
-    used = f"Name(id={name!r}, ctx=Load())"
-    return text.count(used) > text.count(f"Attribute(value={used}")
+def _constant(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
-def _not_called(statement: ast.stmt) -> list[str]:
-    """Return where a function that imports or runs code is given away, so that it may be called anywhere."""
-    calls = {id(node.func) for node in ast.walk(statement) if isinstance(node, ast.Call)}
-    found = []
-    for node in ast.walk(statement):
-        if isinstance(node, ast.alias):
-            if node.name in (*_IMPORTS, *_RUNS) and node.asname not in (None, node.name):
-                found.append(f"{node.lineno}: {node.name} under another name")
-        elif isinstance(node, ast.Name) and node.id in (*_IMPORTS, *_RUNS) and id(node) not in calls:
-            found.append(f"{node.lineno}: {node.id} as a value")
-        elif isinstance(node, ast.Attribute) and node.attr in _IMPORTS and id(node) not in calls:
-            found.append(f"{node.lineno}: {node.attr} as a value")
-    return found
+def _calls(node: ast.AST) -> bool:
+    """Return whether something runs where an expression is evaluated."""
+    return any(isinstance(one, ast.Call | ast.Await | ast.NamedExpr) for one in ast.walk(node))
+
+
+def _rebound(body: Iterable[ast.stmt]) -> set[str]:
+    """Return the names that are bound by something else than an import, in functions too."""
+    nodes = [node for statement in body for node in ast.walk(statement)]
+    stored = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    return stored | {node.name for node in nodes if isinstance(node, _FUNCTION | ast.ClassDef)}
 
 
 def _drop_texts(tree: ast.Module) -> None:
@@ -296,16 +343,11 @@ def _drop_texts(tree: ast.Module) -> None:
         for name in ("body", "orelse", "finalbody"):
             body = getattr(node, name, None)
             if isinstance(body, list) and any(map(_is_text, body)):
-                rest = [statement for statement in body if not _is_text(statement)]
-                setattr(node, name, rest or [ast.Pass()])
+                setattr(node, name, [one for one in body if not _is_text(one)] or [ast.Pass()])
 
 
 def _is_text(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+    return isinstance(node, ast.Expr) and _constant(node.value) is not None
 
 
 def _is_program(statement: ast.stmt) -> bool:
@@ -315,17 +357,35 @@ def _is_program(statement: ast.stmt) -> bool:
     return ast.unparse(statement.test) == "__name__ == '__main__'"
 
 
-def _calls(node: ast.AST) -> bool:
-    """Return whether something runs where an expression is evaluated."""
-    return any(isinstance(one, ast.Call | ast.Await | ast.NamedExpr) for one in ast.walk(node))
+def _changes(program: ast.stmt, body: Sequence[ast.stmt]) -> bool:
+    """Return whether a program may change what the rest of its module uses."""
+    rest = ast.Module(list(body), [])
+    nodes = list(ast.walk(program))
+    bound = _rebound([program]) | {one.asname or one.name for one in nodes if isinstance(one, ast.alias)}
+    data = _rebound([one for one in body if isinstance(one, ast.Assign | ast.AnnAssign | ast.AugAssign)])
+    return (
+        not bound.isdisjoint(_words(_text(rest)))
+        or any(isinstance(one, ast.Global) for one in ast.walk(rest))
+        or any(isinstance(one, ast.Attribute | ast.Subscript) and _stores(one) for one in nodes)
+        or any(isinstance(one, ast.Name) and one.id in data for one in nodes)
+    )
 
 
-def _name_of(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+def _stores(node: ast.Attribute | ast.Subscript | ast.Name) -> bool:
+    return not isinstance(node.ctx, ast.Load)
 
 
-def _as_expression(node: ast.AST) -> ast.expr:
-    """Return an expression with all that runs in a part of a function's head."""
-    if isinstance(node, ast.arguments):
-        return ast.Lambda(node, ast.Constant(None))
-    return node if isinstance(node, ast.expr) else ast.Constant(None)
+def _is_in(name: str, names: frozenset[str]) -> bool:
+    """Return whether a dotted name is one of these, or in one of them."""
+    parts = name.split(".")
+    return any(".".join(parts[:count]) in names for count in range(1, len(parts) + 1))
+
+
+def _unpickles(call: ast.Call) -> bool:
+    """Return whether a call asks for objects of any class: `np.load(…, allow_pickle=True)`."""
+    safe = {"allow_pickle": False, "weights_only": True}
+    return any(
+        keyword.arg in safe
+        and not (isinstance(keyword.value, ast.Constant) and keyword.value.value is safe[keyword.arg])
+        for keyword in call.keywords
+    )

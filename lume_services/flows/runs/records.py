@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from itertools import islice
@@ -16,7 +16,7 @@ from lume_services.config import current_context
 from lume_services.errors import EncodeError, ResultCorruptError, RunNotFoundError, choose_from
 from lume_services.flows.code.code import Code
 from lume_services.flows.runs.request import LATEST
-from lume_services.flows.runs.spec_key import SpecKey, steps_of
+from lume_services.flows.runs.spec_key import SpecKey
 from lume_services.results.plain import loaded
 from lume_services.services.results import ResultsDBService
 from lume_services.services.results.service import INTERNAL
@@ -45,7 +45,7 @@ class RunRecord:
         project_name: The project of the spec.
         spec: The spec as it was written.
         folder: Where its file stood: modules beside it are found there.
-        file: Its file, with the folder; None if it was given as a dict.
+        place: Its file, with the folder; for one that was given as a dict, the working directory.
         parameters: The values for the run, by step and parameter; None if they could not be stored.
         backend: The name of the backend.
         provenance: Machine, user, and versions.
@@ -62,7 +62,7 @@ class RunRecord:
     backend: str
     provenance: Mapping[str, Any]
     began: AwareDatetime = field(default_factory=_now)
-    file: str | None = None
+    place: str = ""
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
@@ -73,7 +73,8 @@ class RunRecord:
     @property
     def of_spec(self) -> SpecKey:
         """The spec that was run."""
-        return SpecKey(self.name, self.project_name, self.file, steps_of(self.spec))
+        key = SpecKey.of(self.name, self.project_name, self.spec, self.place if self.folder else None)
+        return replace(key, place=self.place)
 
 
 @dataclass(frozen=True)
@@ -237,9 +238,7 @@ class RunRecords:
             RunNotFoundError: There is none, there are several, or it is one of another spec.
         """
         if run_id == LATEST:
-            same = (
-                run for run in self.runs(spec.name if spec else None) if not spec or spec.is_same(run.of_spec)
-            )
+            same = (run for run in self.runs(spec.name if spec else None) if not spec or spec == run.of_spec)
             found = list(islice(same, 1))
         else:
             found = [RunRecord.of(one) for one in self._beginning_with(run_id)]
@@ -285,7 +284,7 @@ class RunRecords:
         known = list(islice(self.runs(spec.name if spec else None), _SHOWN))
         remedy = "None has been started with this results store."
         if known and run_id == LATEST:
-            others = ", ".join(f"{run.run_id} of {run.file or 'a dict'}" for run in known)
+            others = ", ".join(f"{run.run_id} of {run.place}" for run in known)
             remedy = f"If one of these is meant, name it by its id: {others}."
         elif known:
             remedy = choose_from(run_id, [run.run_id for run in known])
