@@ -72,9 +72,7 @@ class _Sink(io.RawIOBase):
         view = memoryview(data)
         if self.error is None:
             try:
-                self._file.seek(self._at)
-                self._file.write(view)
-                self._file.flush()
+                self._write(view)
             except OSError as error:
                 self.error = error
         if self.error is not None and view.nbytes <= _SMALL_BYTES:
@@ -82,6 +80,11 @@ class _Sink(io.RawIOBase):
         self._at += view.nbytes
         self._end = max(self._end, self._at)
         return view.nbytes
+
+    def _write(self, view: memoryview) -> None:
+        self._file.seek(self._at)
+        self._file.write(view)
+        self._file.flush()
 
     def readable(self) -> bool:
         """Tell that `readinto` works."""

@@ -302,3 +302,19 @@ def test_a_file_in_a_result(file_type):
     command = [sys.executable, "-c", code]
     read = subprocess.run(command, capture_output=True, text=True, env={"LUME_HOME": home})
     assert read.stdout == "text\n", read.stderr
+
+
+def test_an_image_that_another_program_would_draw_is_not_read(tmp_path):
+    """Pillow has Ghostscript, which runs programs, draw what is PostScript."""
+    path = tmp_path / "drawing.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
+    with pytest.raises(SerializationError, match="cannot identify image file"):
+        ImageFile(filename=path).read()
+
+
+def test_an_archive_of_arrays_is_no_array(tmp_path):
+    path = tmp_path / "several.npy"
+    with path.open("wb") as file:
+        np.savez(file, a=np.arange(3))
+    with pytest.raises(SerializationError, match="magic string"):
+        NumpyFile(filename=path).read()

@@ -11,6 +11,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from lume_services.errors import EncodeError
 
+# A program or a part of the system draws these: that is no way to read what others have written.
+_DRAWN = ("EPS", "WMF")
+
 
 class ImageSerializer:
     """A Pillow image in the format that the ending of the file name tells; PNG without one.
@@ -39,7 +42,9 @@ class ImageSerializer:
     @classmethod
     def deserialize(cls, filename: str) -> Image.Image:
         """Read an image from a file, whole; the file is closed afterwards."""
-        with Image.open(filename) as image:
+        Image.init()
+        formats = [name for name in Image.OPEN if name not in _DRAWN]
+        with Image.open(filename, formats=formats) as image:
             image.load()
             return image
 

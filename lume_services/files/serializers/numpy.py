@@ -34,7 +34,7 @@ class NumpySerializer:
     def deserialize(cls, filename: str) -> npt.NDArray[Any]:
         """Read an array from a file, in the shape and type it had."""
         with Path(filename).open("rb") as file:
-            array: npt.NDArray[Any] = np.load(file, allow_pickle=False)
+            array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
         return array
 
 

@@ -96,7 +96,7 @@ def test_a_disk_that_fails(
     item = {"unique_hash": "h", "n": 1, "array": np.arange(9000.0) + 1}
     with monkeypatch.context() as patch:
         if call == "write":
-            patch.setattr("lume_services.services.results.hdf5.record.WrittenFile._write", fail)
+            patch.setattr("lume_services.values.hdf5_sink._Sink._write", fail)
             patch.setattr("lume_services.services.results.folder.blobs.BlobFolder._write", fail)
         else:
             patch.setattr(os, "fsync", fail)

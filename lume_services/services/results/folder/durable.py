@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import fcntl
-import io
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from typing_extensions import override
 
 from lume_services.errors import ResultsDBError
 from lume_services.values.blobs import CHUNK_BYTES
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 _ABANDONED_SECONDS = 3600
 
@@ -63,70 +56,6 @@ def fill(data: memoryview, file: Path, start: int) -> Iterator[int]:
         while got := stream.readinto(data[size : size + CHUNK_BYTES]):
             size += got
             yield size
-
-
-class WrittenFile(io.FileIO):
-    """A new file for a writer that must not meet an error, as HDF5: the first one is raised at the end.
-
-    After it nothing more is written, and what is read where nothing was written is missing.
-
-    Raises:
-        OSError: The file cannot be made; or, when the block ends, it could not be written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, "x+")
-        self._error: OSError | None = None
-        self._path = path
-
-    def check(self) -> None:
-        """Raise the error, if there was one; the writer may stop then.
-
-        Raises:
-            OSError: The file could not be written.
-        """
-        if self._error is not None:
-            raise self._error
-
-    @override
-    def write(self, data: Buffer) -> int:
-        view = memoryview(data).cast("B")
-        done = 0
-        while done < len(view) and self._error is None:
-            try:
-                done += self._write(view[done:])
-            except OSError as error:
-                self._note(error)
-        return len(view)
-
-    @override
-    def truncate(self, size: int | None = None) -> int:
-        if self._error is None:
-            try:
-                return super().truncate(size)
-            except OSError as error:
-                self._note(error)
-        return size or 0
-
-    @override
-    def close(self) -> None:
-        try:
-            super().close()
-        except OSError as error:
-            self._note(error)
-
-    @override
-    def __exit__(self, *error: object) -> None:
-        self.close()
-        if error == (None, None, None):
-            self.check()
-
-    def _write(self, view: memoryview) -> int:
-        return super().write(view)
-
-    def _note(self, error: OSError) -> None:
-        error.filename = str(self._path)
-        self._error = error
 
 
 @contextmanager

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lume_services.errors import DecodeError, ResultCorruptError, ResultsDBError
-from lume_services.services.results.folder.durable import WrittenFile, explain_os_error, explained
+from lume_services.services.results.folder.durable import explain_os_error, explained
 from lume_services.services.results.record import DATE_MODIFIED, UNIQUE_HASH, Record, date_of
 from lume_services.values.blobs import Blob
 from lume_services.values.codec import TYPE, TYPES, decode, encode, types_beside
@@ -51,6 +51,7 @@ from lume_services.values.hdf5_layout import (
     write_bytes,
     write_plain,
 )
+from lume_services.values.hdf5_sink import new_file
 from lume_services.values.trail import Trail
 
 _FORMAT = "lume_format"
@@ -118,17 +119,12 @@ def write_record(path: Path, record: Record, collection: str, storage: Storage) 
         ResultsDBError: It cannot be written.
     """
     try:
-        # HDF5 never sees that a disk is full: after a file that it cannot close it ends the process.
-        with (
-            explained(path),
-            WrittenFile(path) as disk,
-            h5py.File(disk, "w", track_order=True) as file,
-        ):
+        with explained(path), new_file(path) as file:
             set_text(file, _FORMAT, _VERSION)
             set_text(file, _COLLECTION, collection)
             set_text(file, _ID, record.id)
             set_text(file, _DIGEST, _seal(collection, record.id, record.text))
-            _Writer(file, record.blobs, storage, disk).members(file, record.document)
+            _Writer(file, record.blobs, storage).members(file, record.document)
     except (ValueError, TypeError, RuntimeError) as error:
         raise ResultsDBError(
             f"HDF5 cannot hold record {record.unique_hash}: {error}.",
@@ -144,13 +140,10 @@ def _seal(collection: str, record_id: str, text: bytes) -> str:
 class _Writer:
     """Writes a document, with its blobs as the arrays that they are."""
 
-    def __init__(
-        self, file: h5py.File, blobs: Mapping[str, Blob], storage: Storage, disk: WrittenFile
-    ) -> None:
+    def __init__(self, file: h5py.File, blobs: Mapping[str, Blob], storage: Storage) -> None:
         self._file = file
         self._blobs = blobs
         self._storage = storage
-        self._disk = disk
 
     def members(self, group: h5py.Group, document: Mapping[str, Any]) -> None:
         types = document.get(TYPES, {})
@@ -161,7 +154,6 @@ class _Writer:
                 self._node(group, member_name(key), node)
 
     def _node(self, parent: h5py.Group, name: str, node: Any) -> None:
-        self._disk.check()
         if type(node) is dict and TYPE in node:
             self._tagged(parent, name, node)
         elif type(node) is dict:
