@@ -152,6 +152,7 @@ def test_what_is_of_no_form_is_refused_with_its_line(name, text, where, message)
         ('{"\\udfff": 1}', "this text cannot be read"),
         ('{"a": 1e999}', "'1e999' cannot be read: it is larger than a number can be."),
         ('{"a": -1e999}', "'-1e999' cannot be read"),
+        ('{"a": -1.5e-400}', "'-1.5e-400' cannot be read: it is smaller than a number can be."),
         (f'{{"a": {"9" * 5000}}}', "a number has at most 1000 digits"),
     ],
 )
