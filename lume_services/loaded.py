@@ -7,21 +7,23 @@ given a value has to know. The watch begins when `lume_services` is imported.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import sysconfig
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import cache
 from importlib.util import cache_from_source
 from types import ModuleType
+from typing import NamedTuple
 
 State = tuple[int, int, int, int]
 """Of a file: times of modification and change in nanoseconds, size, number. An edit changes it."""
 
 _PROCESS = os.getpid()  # a process that is forked has the modules of this one
 _TICK = 0.01  # the kernel counts the start of processes in these; Python takes longer to read its first file
-_PLACES = ("site-packages", "dist-packages", sysconfig.get_path("stdlib"))
+_PLACES = re.compile(rf"site-packages|dist-packages|{re.escape(sysconfig.get_path('stdlib'))}")
 
 
 def state_of(file: str) -> State:
@@ -34,8 +36,7 @@ def state_of(file: str) -> State:
     return found.st_mtime_ns, max(found.st_ctime_ns, link.st_ctime_ns), found.st_size, found.st_ino
 
 
-@dataclass(frozen=True)
-class Sought:
+class Sought(NamedTuple):
     """That a module was looked for, which Python does right before it loads it.
 
     Attributes:
@@ -58,7 +59,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.sought: dict[str, Sought] = {}
-        self.repeated = 0
+        self.count = 0
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -66,12 +67,14 @@ class _Watch:
         """Take note of a module that is about to be loaded."""
         del target
         now = _now()
-        again = name in self.sought or name in sys.modules
+        file = state = None
+        with suppress(OSError):  # an import is never to fail for this
+            file = _file_of(name.rpartition(".")[2], sys.path if path is None else path)
+            state = _state_without_old_bytecode(file) if file else None
+        again = name in sys.modules or (file is not None and name in self.sought)
         during = frozenset(_being_loaded()) if again else None
-        file = _file_of(name.rpartition(".")[2], sys.path if path is None else path)
-        state = _state_without_old_bytecode(file) if file else None
-        self.sought[name] = Sought(now, file, state, len(self.sought) + self.repeated, during)
-        self.repeated += again
+        self.sought[name] = Sought(now, file, state, self.count, during)
+        self.count += 1
 
 
 _watch = _Watch()
@@ -136,11 +139,12 @@ def _being_loaded() -> list[str]:
     ]
 
 
-def _file_of(name: str, folders: Iterable[str]) -> str | None:
+def _file_of(name: str, folders: Iterable[object]) -> str | None:
     for folder in folders:
-        if any(place in folder for place in _PLACES):
+        if not isinstance(folder, str) or _PLACES.search(folder):
             continue
-        for file in (f"{folder or os.getcwd()}/{name}/__init__.py", f"{folder or os.getcwd()}/{name}.py"):  # noqa: PTH109
+        for tail in (f"{name}/__init__.py", f"{name}.py"):
+            file = f"{folder or os.getcwd()}/{tail}"  # noqa: PTH109
             if os.path.isfile(file):  # noqa: PTH113
                 return file
     return None

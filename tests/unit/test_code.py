@@ -270,6 +270,16 @@ def test_bytecode_of_an_edit_within_the_same_second_is_not_loaded(modules, monke
     assert found.flow().fn() == 2
 
 
+def test_modules_are_imported_whatever_the_path_and_the_folder_are(modules, tmp_path, monkeypatch):
+    found = modules(step("return 1"))
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setattr(sys, "path", [None, b"bytes", Path("path"), "", *sys.path])
+    assert found.flow().fn() == 1
+
+
 def test_modules_may_have_been_loaded_or_not(modules):
     found = modules(step("import tools", "return tools.GAIN", **{"tools.py": "GAIN = 1\n"}))
     before = found.code()
