@@ -91,6 +91,11 @@ def sought(name: str) -> Sought | None:
     return _watch.sought.get(name)
 
 
+def watched() -> set[str]:
+    """Return the modules that are loaded of files that are no installed package's."""
+    return {name for name, one in _watch.sought.items() if one.file is not None and name in sys.modules}
+
+
 def as_loaded(name: str, file: str) -> bool:
     """Return whether a file is certainly the one that a module was loaded from, and unchanged.
 

@@ -218,6 +218,28 @@ CALLED = [
          "def other", "def abs"),
 ]  # fmt: skip
 
+# Modules that the step does not import, but that are loaded beside it: `beside.py` is, by the test.
+BESIDE = [
+    Edit("an implementation that another module registers", _flow("return scaled(1)", before="from base import scaled\n"),
+         "x * 2", "x * 3", file="beside.py",
+         others={"base.py": "from functools import singledispatch\n@singledispatch\ndef scaled(x):\n    return 0\n",
+                 "beside.py": "from base import scaled\n@scaled.register\ndef _(x: int):\n    return x * 2\n"}),
+    Edit("a constant that another module sets", _flow("return base.K", before="import base\n"), "= 1", "= 2", file="beside.py",
+         others={"base.py": "K = 0\n", "beside.py": "import base\nbase.K = 1\n"}),
+    Edit("an item that another module adds", _flow("return TABLE['a']", before="from base import TABLE\n"), "= 1", "= 2",
+         file="beside.py", others={"base.py": "TABLE = {}\n", "beside.py": "from base import TABLE\nTABLE['a'] = 1\n"}),
+    Edit("a function that another module registers", _flow("return [f() for f in KNOWN]", before="from base import KNOWN\n"),
+         "return 1", "return 2", file="beside.py",
+         others={"base.py": "KNOWN = []\ndef known(f):\n    KNOWN.append(f)\n    return f\n",
+                 "beside.py": "from base import known\n@known\ndef one():\n    return 1\n"}),
+    Edit("what another module registers by a call", _flow("return KNOWN", before="from base import KNOWN\n"), "(1)", "(2)",
+         file="beside.py",
+         others={"base.py": "KNOWN = []\n", "beside.py": "import base\nif True:\n    base.KNOWN.append(1)\n"}),
+    Edit("a class that another module derives", _flow("return [one.k for one in Base.__subclasses__()]", before="from base import Base\n"),
+         "k = 1", "k = 2", file="beside.py",
+         others={"base.py": "class Base:\n    pass\n", "beside.py": "from base import Base\nclass D(Base):\n    k = 1\n"}),
+]  # fmt: skip
+
 CONSTANTS = [
     Edit("append", _flow("return K", before="K = [1]\nK.append(2)\n"), "append(2)", "append(3)"),
     Edit("update", _flow("return K", before="K = {}\nK.update(a=2)\n"), "a=2", "a=3"),
@@ -260,6 +282,10 @@ NOT = [
     Edit("a module that is not imported", _flow("return 1"), "1", "2", again=False, file="other.py", others={"other.py": "K = 1\n"}),
     Edit("a module that imports this one", _flow("return K", before="from base import K\n"), "+ 1", "+ 2", again=False,
          file="other.py", others={"base.py": "K = 1\n", "other.py": "from base import K\nL = K + 1\n"}),
+    Edit("another flow of another module, which uses the same helper", _flow("return helper(1)", before="from base import helper\n"),
+         "helper(2)", "helper(3)", again=False, file="beside.py",
+         others={"base.py": "def helper(x):\n    return x\n",
+                 "beside.py": "from prefect import flow\nfrom base import helper\n@flow\ndef report():\n    return helper(2)\n"}),
     Edit("another flow of the module", _flow("return 1", before="@flow\ndef report():\n    return 5\n"), "5", "6", again=False),
     Edit("another task of the module", _flow("return 1", before="@task(retries=3)\ndef report():\n    return 5\n"), "5", "6", again=False),
     Edit("a function that nobody names", _flow("return 1", before="def report(x: list[int]):\n    return 5\n"), "5", "6", again=False),
@@ -273,7 +299,7 @@ NOT = [
     Edit("a data file", _flow("return 1"), "1", "2", again=False, file="data.txt", others={"data.txt": "1"}),
 ]  # fmt: skip
 
-EDITS = [*ORDER, *CALLED, *CONSTANTS, *NOT]
+EDITS = [*ORDER, *CALLED, *BESIDE, *CONSTANTS, *NOT]
 
 
 def closure(constant: Any, function: Callable[[int], int] = abs) -> Any:

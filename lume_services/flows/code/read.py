@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -28,10 +29,11 @@ from lume_services.flows.code.modules import (
     versions_of,
 )
 from lume_services.flows.code.source import Statement, digest_of, read_source
-from lume_services.loaded import Sought, as_loaded, loaded_again, sought, state_of
+from lume_services.loaded import Sought, as_loaded, loaded_again, sought, state_of, watched
 
 _SOURCE = (".py", ".pyw")
 _MISSING = "not there"
+_UNREADABLE = (OSError, SyntaxError, ValueError, RecursionError, MemoryError)
 _DEFINITIONS = ("FunctionDef(", "AsyncFunctionDef(", "ClassDef(")
 _HASH = re.compile("[0-9a-f]{32}")
 
@@ -104,12 +106,31 @@ class _Reading:
             self._module(name, required=True)
         while self._next:
             self._take(*self._next.pop())
+            if not self._next:
+                self._add_those_that_touch()
         if not self._elsewhere:
             self.problems += [
                 f"module {imported!r} was loaded again after {name!r}, which may still use the former one"
                 for name, imported in sorted(self._imports)
                 if imported in self._statements and loaded_again(name, imported)
             ]
+
+    def _add_those_that_touch(self) -> None:
+        """Add the modules that are loaded, and have changed one of these as they were."""
+        for name in watched() - self._statements.keys() - self._others.keys():
+            module = find_module(name)
+            if module is None or module.file is None or not module.file.endswith(_SOURCE):
+                continue
+            with suppress(*_UNREADABLE):
+                statements = read_source(module.file, state_of(module.file), name, module.package)
+                touched = {one for statement in statements for one in statement.touches}
+                if any(map(self._leads_here, touched)):
+                    self._module(name, only_own=True)
+
+    def _leads_here(self, name: str) -> bool:
+        """Return whether a dotted name leads into a module that counts."""
+        parts = name.split(".")
+        return any(".".join(parts[:count]) in self._statements for count in range(1, len(parts) + 1))
 
     def add(self, module: str) -> None:
         """Read a module too, if the user has made it."""
@@ -211,7 +232,7 @@ class _Reading:
                     self._elsewhere or as_loaded(module.name, module.file)
                 ):
                     self.problems.append(_edited(module.file))
-        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        except _UNREADABLE as error:
             self.problems.append(f"the source of module {module.name!r} cannot be read: {error}")
 
     def _loaded(self, module: Module, file: str) -> tuple[Statement, ...]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import ast
-import re
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from importlib.util import resolve_name
 from pathlib import Path
-from threading import Lock
 
 from lume_services.flows.code.reach import (
     ATTRIBUTES,
@@ -23,15 +20,12 @@ from lume_services.flows.code.reach import (
     TABLES,
     UNCLEAR,
 )
+from lume_services.flows.code.trees import drop_texts, parsed, text_of, words_in
 from lume_services.loaded import State
 
-# Names may have marks that are no letters, so what is between the signs of ASCII is a word.
-_WORD = re.compile(r"[^\s!-/:-@\[-^`{-~]+")
 _FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 _PROGRAM = "__main__"
 _OF_PREFECT = {"prefect.flow", "prefect.task", "prefect.flows.flow", "prefect.tasks.task"}
-_CLOSE = object()
-_parsing = Lock()
 
 
 @dataclass(frozen=True)
@@ -46,6 +40,8 @@ class Statement:
         stars: Modules of which it imports all names.
         passed: What it imports and hands on as a value: all of it can be used, should it be a module.
         unclear: What it does that no reading can follow, with the line.
+        touches: What it imports and may change where the module is loaded: what it registers with, assigns
+            to, derives from, calls.
         by_any_name: Whether it may come to functions that no code names.
         loaded: Whether it may come to modules that it does not import.
         name: The name of a function that does nothing where no other code names it; None otherwise.
@@ -58,6 +54,7 @@ class Statement:
     stars: tuple[str, ...]
     passed: tuple[str, ...]
     unclear: tuple[str, ...]
+    touches: tuple[str, ...]
     by_any_name: bool
     loaded: bool
     name: str | None = None
@@ -77,8 +74,8 @@ def read_source(file: str, state: State, module: str, package: str) -> tuple[Sta
         OSError, SyntaxError, ValueError, RecursionError, MemoryError: The source cannot be read.
     """
     del state
-    tree = _parsed(Path(file).read_bytes())
-    _drop_texts(tree)
+    tree = parsed(Path(file).read_bytes())
+    drop_texts(tree)
     body = [statement for statement in tree.body if not _is_program(statement)]
     if module == _PROGRAM:
         body += [one for one in tree.body if _is_program(one) and _changes(one, body)]
@@ -128,7 +125,7 @@ class _Reader:
         yield replace(whole, name=statement.name)
 
     def read(self, statement: ast.stmt) -> Statement:
-        text = _text(statement)
+        text = text_of(statement)
         draft = _Draft()
         calls = {id(node.func): node for node in ast.walk(statement) if isinstance(node, ast.Call)}
         inner = {id(node.value) for node in ast.walk(statement) if isinstance(node, ast.Attribute)}
@@ -142,12 +139,13 @@ class _Reader:
                         self._use(node, name, calls.get(id(node)), draft)
         return Statement(
             text,
-            frozenset(_words(text)),
+            frozenset(words_in(text)),
             tuple(draft.imports),
             tuple(draft.packages),
             tuple(draft.stars),
             tuple(draft.passed),
             tuple(draft.unclear),
+            tuple(self._touched(statement)),
             draft.by_any_name,
             draft.loaded,
         )
@@ -209,6 +207,23 @@ class _Reader:
             draft.by_any_name = True
             draft.loaded |= name in ("sys", "sys.modules")
 
+    def _touched(self, statement: ast.stmt) -> set[str]:
+        """Return what a statement may change when its module is loaded, of what it imports."""
+        heads: list[ast.AST] = [statement]
+        used: list[ast.expr] = []
+        if isinstance(statement, _FUNCTION | ast.ClassDef):
+            heads = [*statement.decorator_list]
+            used += statement.decorator_list
+        if isinstance(statement, ast.ClassDef):
+            heads += statement.body
+            used += statement.bases
+        for node in (node for head in heads for node in ast.walk(head)):
+            if isinstance(node, ast.Call):
+                used.append(node.func)
+            elif isinstance(node, ast.Attribute | ast.Subscript) and _stores(node):
+                used.append(node.value)
+        return {name for node in used for name in self._names_of(_root(node)) if "builtins." not in name}
+
     def _import_by_name(self, function: str, call: ast.Call | None, draft: _Draft, place: str) -> None:
         given = [*call.args, *(keyword.value for keyword in call.keywords)] if call else []
         built_in = function.endswith("__import__")
@@ -230,7 +245,7 @@ class _Reader:
             draft.unclear.append(f"{place}() of a text that is computed")
             return
         draft.by_any_name = True
-        for statement in _parsed(text.strip().encode()).body:
+        for statement in parsed(text.strip().encode()).body:
             found = self.read(statement)
             draft.imports += found.imports
             draft.packages += [*found.packages, *found.stars]
@@ -283,42 +298,8 @@ class _Reader:
             given = [*node.args, *(keyword.value for keyword in node.keywords)]
             return self._is_of_prefect(node.func) and not any(map(_calls, given))
         names = self._names_of(node)
-        hidden = "*" in self.bound or not self.rebound.isdisjoint(_words(_text(node)) & self.bound.keys())
+        hidden = "*" in self.bound or not self.rebound.isdisjoint(words_in(text_of(node)) & self.bound.keys())
         return bool(names) and names <= _OF_PREFECT and not hidden
-
-
-def _parsed(source: bytes) -> ast.Module:
-    with _parsing, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Python has warned of what it finds when the module was compiled
-        return ast.parse(source)
-
-
-def _text(node: ast.AST) -> str:
-    """Return a syntax tree as text, however deep it is."""
-    found: list[str] = []
-    rest: list[object] = [node]
-    while rest:
-        one = rest.pop()
-        if one is _CLOSE:
-            found.append(")")
-        elif isinstance(one, ast.AST):
-            found.append(f"{type(one).__name__}(")
-            rest.append(_CLOSE)
-            rest += [getattr(one, name, None) for name in reversed(one._fields) if name != "kind"]
-        elif isinstance(one, list):
-            found.append("[")
-            rest += [_CLOSE, *reversed(one)]
-        else:
-            found.append(f" {one!r}")
-    return "".join(found)
-
-
-def _words(text: str) -> set[str]:
-    """Return all names in the text of a statement, those within strings too."""
-    words = set(_WORD.findall(text))
-    if "\\" in text:  # the n of a line end is no part of the word after it
-        words.update(_WORD.findall(re.sub(r"\\(?:[abfnrtv]|x..|u.{4}|U.{8})", " ", text)))
-    return words
 
 
 def _constant(node: ast.expr) -> str | None:
@@ -337,19 +318,6 @@ def _rebound(body: Iterable[ast.stmt]) -> set[str]:
     return stored | {node.name for node in nodes if isinstance(node, _FUNCTION | ast.ClassDef)}
 
 
-def _drop_texts(tree: ast.Module) -> None:
-    """Drop docstrings, and other texts that stand by themselves."""
-    for node in list(ast.walk(tree)):
-        for name in ("body", "orelse", "finalbody"):
-            body = getattr(node, name, None)
-            if isinstance(body, list) and any(map(_is_text, body)):
-                setattr(node, name, [one for one in body if not _is_text(one)] or [ast.Pass()])
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and _constant(node.value) is not None
-
-
 def _is_program(statement: ast.stmt) -> bool:
     """Return whether this is `if __name__ == "__main__":`, which nobody runs who imports the module."""
     if not isinstance(statement, ast.If) or statement.orelse:
@@ -364,11 +332,21 @@ def _changes(program: ast.stmt, body: Sequence[ast.stmt]) -> bool:
     bound = _rebound([program]) | {one.asname or one.name for one in nodes if isinstance(one, ast.alias)}
     data = _rebound([one for one in body if isinstance(one, ast.Assign | ast.AnnAssign | ast.AugAssign)])
     return (
-        not bound.isdisjoint(_words(_text(rest)))
+        not bound.isdisjoint(words_in(text_of(rest)))
         or any(isinstance(one, ast.Global) for one in ast.walk(rest))
         or any(isinstance(one, ast.Attribute | ast.Subscript) and _stores(one) for one in nodes)
         or any(isinstance(one, ast.Name) and one.id in data for one in nodes)
     )
+
+
+def _root(node: ast.expr) -> ast.expr:
+    """Return the name that `name.register(…)`, `name[…]` or the like begins with."""
+    while isinstance(node, ast.Call | ast.Subscript | ast.Attribute):
+        inner = node.func if isinstance(node, ast.Call) else node.value
+        if isinstance(node, ast.Attribute) and isinstance(inner, ast.Name | ast.Attribute):
+            return node
+        node = inner
+    return node
 
 
 def _stores(node: ast.Attribute | ast.Subscript | ast.Name) -> bool:
