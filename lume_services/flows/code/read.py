@@ -118,7 +118,7 @@ class _Reading:
     def _add_those_that_touch(self) -> None:
         """Add the modules that are loaded, and have changed one of these as they were."""
         for name in watched() - self._statements.keys() - self._others.keys():
-            module = find_module(name)
+            module = None if LIBRARY.match(name) else find_module(name)
             if module is None or module.file is None or not module.file.endswith(_SOURCE):
                 continue
             with suppress(*_UNREADABLE):
