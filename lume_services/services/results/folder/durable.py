@@ -63,11 +63,21 @@ def locked(folder: Path) -> Iterator[None]:
     """Keep all other users of a folder who call this out of the block.
 
     Raises:
-        OSError: It cannot be locked.
+        OSError: It cannot be opened.
+        ResultsDBError: It cannot be locked.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            raise ResultsDBError(
+                f"this folder cannot be locked: {error.strerror or error}.",
+                where=str(folder),
+                remedy="Mount its file system with locks (NFS: with a lock service; Lustre: with `flock`), "
+                "or choose a folder on another file system for the results store.",
+                code=error.errno,
+            ) from error
         yield
     finally:
         os.close(descriptor)
