@@ -197,7 +197,7 @@ class ResultsDB(ABC):
             skip: Leave out so many of all at the beginning.
 
         Raises:
-            As `find`.
+            QueryError: An argument is not valid; raised at once. Other errors are those of `find`.
         """
         selection = Selection.of(query, fields, sort, limit, skip)
         for collection in collections:
