@@ -230,7 +230,7 @@ def read_id(path: Path) -> str:
     """Return the id of a record, by which records sort in the order of insertion; unverified.
 
     Raises:
-        As `read_record`.
+        ResultCorruptError: It is no file of ours; other errors are those of `read_record`.
     """
     with opened(path) as file:
         return text_of(file, _ID) or ""
