@@ -119,6 +119,29 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
         assert len(set(text)) == 1
 
 
+def test_what_a_killed_writer_left_is_removed_by_a_write_of_that_file_a_day_later(tmp_path):
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from lume_services.services.files.atomic import atomic_path\n"
+        "with atomic_path(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half')\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    for name in ("a.txt", "b.txt"):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+    filesystem = LocalFilesystem(root=tmp_path)
+    filesystem.write("a.txt", "new", TextSerializer)
+    assert len(list(tmp_path.iterdir())) == 3  # they may still be written
+    for path in tmp_path.iterdir():
+        os.utime(path, (1, 1))
+    filesystem.write("a.txt", "newer", TextSerializer)
+    assert len(list(tmp_path.iterdir())) == 2
+    filesystem.write("b.txt", "new", TextSerializer)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+
+
 class TestMounted:
     @pytest.fixture
     def mounted(self, tmp_path):
