@@ -12,8 +12,10 @@ import pytest
 
 from lume_services.errors import EncodeError, QueryError
 from lume_services.services.results.query.filter import compile_query
+from lume_services.services.results.query.order import order_key, view
 from lume_services.services.results.query.selection import Selection
 from lume_services.values import encode
+from lume_services.values.codec import TYPE
 
 
 class Plane(Enum):
@@ -265,3 +267,11 @@ def test_bounds_hold_for_every_match() -> None:
 def test_options_of_a_query_that_are_none_are_errors_of_ours(options):
     with pytest.raises(QueryError):
         Selection.of({}, **options)
+
+
+@pytest.mark.parametrize("kind", [[], {}, None, 3])
+def test_a_damaged_kind_has_a_place_in_the_order(kind):
+    """Whoever decodes it says that it is damaged; the others are found and sorted."""
+    node = {TYPE: kind, "value": 1}
+    assert order_key(node) == order_key(dict(node))
+    assert view({"a": node}) == {"a": node}

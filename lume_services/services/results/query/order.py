@@ -75,7 +75,7 @@ def view(node: Any) -> Any:
     """
     if type(node) is dict and TYPE in node:
         kind = node[TYPE]
-        if kind in _VIEWS:
+        if isinstance(kind, str) and kind in _VIEWS:
             try:
                 return _VIEWS[kind](node)
             except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
