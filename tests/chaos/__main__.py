@@ -68,7 +68,7 @@ def _kept_on_fault(folder: Path, seed: int) -> Iterator[list[str]]:
     finally:
         if found:
             keep = Path.cwd() / f"chaos-{seed}"
-            shutil.copytree(folder, keep, dirs_exist_ok=True)
+            shutil.copytree(folder, keep, dirs_exist_ok=True, ignore=shutil.ignore_patterns("socket"))
             print(f"the logs are in {keep}")
 
 
@@ -170,8 +170,9 @@ def growth(here: Place, count: int) -> list[str]:
         named["server"] = next(pid for pid in descendants(here.server.pid) if "prefect" in command_of(pid))
         return {name: size_of(pid) for name, pid in named.items()}
 
-    for other in here.workers[1:]:
+    for other in here.workers:
         other.stop()
+    here.workers[0].start()  # with all that chaos has killed of it
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(run, range(count // 4)))  # what is imported, compiled and cached once
         before = sizes()
