@@ -215,7 +215,7 @@ class _Reader:
             heads = [*statement.decorator_list]
             used += statement.decorator_list
         if isinstance(statement, ast.ClassDef):
-            heads += statement.body
+            heads += [one for one in statement.body if not isinstance(one, _FUNCTION)]  # a method runs later
             used += statement.bases
         for node in (node for head in heads for node in ast.walk(head)):
             if isinstance(node, ast.Call):
